@@ -1,0 +1,62 @@
+"""Every exception of the bridge.
+
+    BridgeError
+    ├── ConfigurationError     the user's file, environment or command line: exit 2
+    ├── LaneMismatchError      configured lanes differ from the topic's: exit 2
+    ├── PrerequisiteError      something outside is missing (topic, permission): exit 3
+    ├── IllegalTransitionError a state machine was told something its state does not allow: a bug
+    ├── DialError              a WebSocket could not be opened (``failure`` says which kind)
+    ├── TokenError             the token endpoint did not give a token (``retry_after_s`` if it said when)
+    └── CheckpointVersionError a checkpoint of an unknown major version: the lane is refused
+
+A library's exception is translated into one of these once, at the edge, with ``from exc``. Expected outcomes
+(a duplicate, a hole, an unreadable frame) are return values, not exceptions. No message holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connector.model import DialFailure
+
+
+class BridgeError(Exception):
+    """Root of the tree: whatever the bridge itself raises."""
+
+
+class ConfigurationError(BridgeError):
+    """The configuration cannot be used; the message lists every fault with its path."""
+
+
+class LaneMismatchError(BridgeError):
+    """The configured number of lanes is not the one the checkpoint topic was made with."""
+
+
+class PrerequisiteError(BridgeError):
+    """Something outside the bridge is missing; the message says what and how to provide it."""
+
+
+class IllegalTransitionError(BridgeError):
+    """A state machine received an input that its state does not allow. Nothing has changed."""
+
+
+class DialError(BridgeError):
+    """A WebSocket handshake failed."""
+
+    def __init__(self, failure: DialFailure) -> None:
+        super().__init__(failure.describe())
+        self.failure = failure
+
+
+class TokenError(BridgeError):
+    """The token endpoint refused or could not be reached."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class CheckpointVersionError(BridgeError):
+    """A checkpoint was written by a bridge whose format this one does not know."""

@@ -1,0 +1,163 @@
+"""Frozen values that cross boundaries between the pure core, the pipeline and the I/O packages.
+
+Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_bytes``. Instants ending in ``_at_s`` are on the
+bridge's own clock (:class:`connector.ports.Clock`); instants ending in ``_time_ms`` are milliseconds since the Unix
+epoch on the *platform's* clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class FailureKind(StrEnum):
+    """What a refused or failed WebSocket handshake means."""
+
+    UNAUTHORIZED = "unauthorized"  # 401: the token is dead
+    FORBIDDEN = "forbidden"  # 403: a permission is missing; a new token changes nothing
+    THROTTLED = "throttled"  # 429 or 503 with Retry-After
+    REJECTED = "rejected"  # any other HTTP answer below 500
+    EXPIRED_POSITION = "expired_position"  # the platform says that it no longer has the position
+    NETWORK = "network"  # DNS, TCP, TLS, time-out, 5xx
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailure:
+    """Why a WebSocket could not be opened."""
+
+    kind: FailureKind
+    detail: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
+    def describe(self) -> str:
+        """One line for a log: kind, status and detail."""
+        status = f" (HTTP {self.status})" if self.status is not None else ""
+        return f"{self.kind}{status}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token as the token service hands it out.
+
+    ``generation`` counts up by one for each token that differs from the one before. ``expires_at_s`` is None where
+    neither the token nor the answer said how long it lives.
+    """
+
+    value: str = field(repr=False)
+    generation: int
+    issued_at_s: float
+    expires_at_s: float | None
+    buffer_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterId:
+    """Identity of an unreadable item: the ``ordinal``-th after the last readable position, with these bytes."""
+
+    ordinal: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a stream has come, as committed with its records (CONTRACT.md, "Checkpoint record").
+
+    ``position`` is None for a stream that started at the platform's current position and has not seen an event.
+    ``offsets`` maps topic → partition → offset of the stream's last record there.
+    """
+
+    stream: str
+    epoch: int = 0
+    position: int | None = None
+    event_time_ms: int | None = None
+    complete_until_ms: int | None = None
+    offsets: dict[str, dict[int, int]] = field(default_factory=dict)
+    dead_letters: tuple[DeadLetterId, ...] = ()
+    command_id: str | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """Where the stream stands, comparable within and across epochs."""
+        return Mark(self.epoch, self.position or 0, len(self.dead_letters))
+
+
+class Mark(NamedTuple):
+    """A point in a stream's history. Marks of one stream are totally ordered."""
+
+    epoch: int
+    position: int
+    ordinal: int
+
+
+class Entry(NamedTuple):
+    """One record to write, and where its stream stands once it is written.
+
+    ``position``: everything up to it is accounted for. ``ordinal``: 0, or for a dead letter its number among the
+    unreadable items after ``position``, with their hash in ``sha256``. ``timestamp_ms`` is the record's,
+    ``event_time_ms`` the platform's unclamped one.
+    """
+
+    position: int
+    ordinal: int
+    topic: str
+    key: str | bytes
+    value: bytes
+    headers: Headers
+    timestamp_ms: int
+    event_time_ms: int | None
+    sha256: str = ""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a stream hands to its lane in one go: entries of one epoch, in order.
+
+    ``start`` is the initial checkpoint of a stream that has none. A batch without entries only moves
+    ``complete_until_ms`` (a quiet stream) or writes ``start``. ``urgent`` asks for a commit without linger.
+    """
+
+    stream: str
+    incarnation: int
+    epoch: int
+    entries: list[Entry]
+    size_bytes: int = 0
+    complete_until_ms: int | None = None
+    start: Checkpoint | None = None
+    urgent: bool = False
+
+
+class GapReason(StrEnum):
+    """Why positions are missing (CONTRACT.md, "Gap record")."""
+
+    RETENTION = "retention"
+    JUMP = "jump"
+    POSITION_RESET = "position_reset"
+    OVERSIZE = "oversize"
+    NO_RESUME = "no_resume"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Positions the platform did not deliver; ``first`` and ``last`` are missing themselves."""
+
+    epoch: int
+    first: int | None
+    last: int | None
+    first_time_ms: int | None
+    last_time_ms: int | None
+    reason: GapReason
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLimits:
+    """What a topic accepts and keeps; the defaults are Apache Kafka's."""
+
+    partitions: int
+    max_message_bytes: int = 1_048_588
+    retention_ms: int | None = 604_800_000

@@ -1,0 +1,151 @@
+"""The four seams of the bridge. Each docstring is the contract: order, blocking, cancellation, who closes.
+
+``pipeline`` and ``supervisor`` know only these; ``app`` puts the real implementations behind them and the tests
+put fakes (``tests/fakes``), which pass the same contract tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from connector.model import Batch, Checkpoint, Token
+
+
+class Clock(Protocol):
+    """Seconds that neither jump with the wall clock nor stop while the machine is suspended."""
+
+    def now(self) -> float:
+        """The present instant; only differences mean anything."""
+        ...
+
+    async def sleep_until(self, instant_s: float) -> None:
+        """Return once :meth:`now` has reached the instant, also after a suspend."""
+        ...
+
+
+class TokenSource(Protocol):
+    """Where streams get tokens. It refreshes by itself, in time, while anybody holds a lease.
+
+    All methods belong to the event loop's thread.
+    """
+
+    def lease(self, on_token: Callable[[Token], None]) -> Callable[[], None]:
+        """Start to use tokens; returns the function that ends the lease.
+
+        ``on_token`` is called (from the loop, soon, never from inside ``lease``) with the present token if there is a
+        live one, and with every later one, each of a greater ``generation`` than before. A call means: use this one
+        for the next dial, and replace a socket that was opened with an older one.
+        """
+        ...
+
+    def report_dead(self, generation: int) -> None:
+        """The platform refused or ended a socket with this generation's token.
+
+        One refresh for each generation, however many streams report it; none where a later one is already there.
+        """
+        ...
+
+    def platform_time_ms(self) -> int | None:
+        """The platform's clock now, by its token endpoint's answers; None until one told a time."""
+        ...
+
+
+class FrameKind(StrEnum):
+    """What a connection's ``receive`` brought."""
+
+    DATA = "data"  # a whole text or binary message, undecoded
+    PONG = "pong"  # an answer to our ping, or a ping (already answered)
+    OVERSIZE = "oversize"  # larger than max_frame_bytes; the connection is of no further use
+    CLOSED = "closed"  # close frame or end of the TCP connection
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a connection ended: the peer's close code, or 1006 where there was none (RFC 6455 §7.1.5)."""
+
+    code: int
+    reason: str
+
+
+class Connection(Protocol):
+    """An open WebSocket, read by exactly one task."""
+
+    async def receive(self) -> bytes | Closed | FrameKind:
+        """The next message's bytes; ``FrameKind.PONG`` or ``OVERSIZE``; or :class:`Closed`, for ever after.
+
+        Answers pings. While it is not called, the socket is not read (TCP back-pressure). Never raises for what the
+        network or the peer does.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Send a ping; a failure shows in :meth:`receive`."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send a close frame and let go of the socket within a second, whatever the peer does. Idempotent."""
+        ...
+
+
+class Source(Protocol):
+    """A platform as one stream sees it."""
+
+    async def dial(self, token: Token, position: int | None, timeout_s: float) -> Connection:
+        """Open a WebSocket that resumes at or after ``position`` (None: at the platform's current position).
+
+        Raises :class:`connector.errors.DialError`, never anything else but ``CancelledError``; cancelled, it leaves
+        no socket behind.
+        """
+        ...
+
+    async def snapshot_position(self, token: Token) -> int | None:
+        """The platform's current position by its snapshot; None where it has no snapshot.
+
+        Raises :class:`connector.errors.DialError` where the snapshot cannot be had.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """A lane as one stream sees it."""
+
+    def submit(self, batch: Batch) -> None:
+        """Take over a batch, in order, without blocking.
+
+        The caller's duty is to stop reading while more is in hand than its buffer allows: the sink never drops.
+        """
+        ...
+
+
+class LaneListener(Protocol):
+    """What a lane tells its supervisor. Every call arrives on the event loop's thread."""
+
+    def lane_opened(self, lane: int, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """The lane is ours, its former owner fenced, and this is how far its streams have come."""
+        ...
+
+    def committed(self, lane: int, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
+        """A transaction committed; it freed so much of the stream's buffer."""
+        ...
+
+    def rewound(self, lane: int, checkpoint: Checkpoint, incarnation: int) -> None:
+        """Kafka says a stream stands before what we had committed: start it again from there.
+
+        Batches of an earlier incarnation are dropped by the lane.
+        """
+        ...
+
+    def suspended(self, lane: int, stream: str, topic: str, reason: str) -> None:
+        """A topic of the stream cannot be written; the lane goes on without it."""
+        ...
+
+    def restored(self, lane: int, stream: str) -> None:
+        """The topic is back; the stream goes on with what was in hand."""
+        ...
+
+    def lane_lost(self, lane: int) -> None:
+        """The group says that the lane is another's; nothing more will be written."""
+        ...
