@@ -24,5 +24,5 @@ class BootClock:
 
     async def sleep_until(self, instant_s: float) -> None:
         """Sleep in steps of at most a second until ``now`` has reached the instant."""
-        while (left := instant_s - self.now()) > 0:
+        while (left := instant_s - self.now()) > 0:  # noqa: ASYNC110 - a clock, not an event, is awaited
             await asyncio.sleep(min(left, _LONGEST_SLEEP_S))

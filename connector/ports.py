@@ -6,6 +6,7 @@ put fakes (``tests/fakes``), which pass the same contract tests.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -120,6 +121,36 @@ class Sink(Protocol):
         ...
 
 
+class Lane(Sink, Protocol):
+    """A lane as the supervisor sees it. Methods return at once; the lane works on a thread of its own."""
+
+    @property
+    def ended(self) -> threading.Event:
+        """Set once nothing more will be written."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """``serving``, or what keeps it from that."""
+        ...
+
+    def start(self) -> None:
+        """Fence the former owner, read how far its streams have come, and tell the listener."""
+        ...
+
+    def hold(self) -> None:
+        """Begin no transaction until :meth:`resume`: the group lost sight of this worker."""
+        ...
+
+    def resume(self) -> None:
+        """The lane is ours again: fence, read, drop what is committed, go on."""
+        ...
+
+    def finish(self, deadline: float) -> None:
+        """Commit what is in hand until ``deadline`` (``time.monotonic``), then end."""
+        ...
+
+
 class LaneListener(Protocol):
     """What a lane tells its supervisor. Every call arrives on the event loop's thread."""
 
@@ -138,14 +169,37 @@ class LaneListener(Protocol):
         """
         ...
 
-    def suspended(self, lane: int, stream: str, topic: str, reason: str) -> None:
+    def suspended_stream(self, stream: str, topic: str, reason: str) -> None:
         """A topic of the stream cannot be written; the lane goes on without it."""
         ...
 
-    def restored(self, lane: int, stream: str) -> None:
+    def restored_stream(self, stream: str) -> None:
         """The topic is back; the stream goes on with what was in hand."""
         ...
 
-    def lane_lost(self, lane: int) -> None:
-        """The group says that the lane is another's; nothing more will be written."""
+    def lane_refused(self, lane: int) -> None:
+        """The broker says that this worker does not own the lane; it is held until the group has spoken."""
+        ...
+
+    def mismatched(self, reason: str) -> None:
+        """The topic was made for another number of lanes: the worker must end."""
+        ...
+
+
+class LaneOwner(Protocol):
+    """Whom the group membership tells. Calls come from the membership's thread."""
+
+    def assigned(self, lanes: frozenset[int]) -> None:
+        """All lanes that are ours now; lanes that were lost and are not among them are another's."""
+        ...
+
+    def revoked(self, lanes: frozenset[int], deadline: float) -> None:
+        """These lanes go to another worker.
+
+        Returns once nothing more will be written, at ``deadline`` (``time.monotonic``) whatever the lanes do.
+        """
+        ...
+
+    def lost(self, lanes: frozenset[int]) -> None:
+        """The group lost sight of us; the lanes may be ours again in a moment: begin nothing."""
         ...

@@ -1,0 +1,344 @@
+"""Composition root: the one place that builds real clients and puts them behind the ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from random import Random
+
+import aiohttp
+import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from connector import __version__, settings as configuration
+from connector.auth.oauth import ClientCredentials, OAuthClient
+from connector.auth.service import TokenService
+from connector.clock import BootClock
+from connector.core.boundary import CommitBudget, CommitPolicy
+from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.frames import FrameReader
+from connector.core.pointer import compile_pointer
+from connector.core.reconnect import NetworkPolicy
+from connector.core.routing import Route, Router
+from connector.core.states import Policy
+from connector.errors import LaneMismatchError, PrerequisiteError
+from connector.kafka.client import KafkaClient, describe
+from connector.kafka.ownership import GroupMember, Membership
+from connector.kafka.topics import TopicPlan, Topics
+from connector.kafka.writer import LaneServices, LaneWriter
+from connector.model import TopicLimits
+from connector.observer import Observer
+from connector.pipeline import StreamPipeline, StreamPlan, Surroundings, WorkerBuffer
+from connector.platforms.websocket import SequencePlatform, SequenceSource
+from connector.ports import Lane
+from connector.settings import PlatformSettings, Settings, StreamSettings
+from connector.supervisor import Supervisor
+from connector.web.metrics import Metrics
+from connector.web.server import WebServer
+
+EXIT_DONE = 0
+EXIT_CONFIGURATION = 2
+_RETRY_S = 2.0
+_LIMITS_EVERY_S = 60.0
+_LEAVE_S = 5.0
+_SMALLEST_MESSAGE_BYTES = 1000
+
+_log = structlog.get_logger("connector.app")
+
+
+def run_bridge(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Nothing that is away ends it (CONTRACT.md)."""
+    return asyncio.run(Bridge(settings).run())
+
+
+class Bridge:
+    """One worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = BootClock()
+        self._rng = Random()
+        self._stop = asyncio.Event()
+        self._exit_code = EXIT_DONE
+        self._metrics = Metrics()
+        self._observer = Observer(self._metrics)
+        self._buffer = WorkerBuffer(settings.buffer.worker_bytes)
+        self._rotations = asyncio.Semaphore(settings.rotation.max_parallel)
+        self._limits: dict[str, TopicLimits] = {}
+        self._streams = {stream.name: stream for stream in settings.streams}
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._tokens: dict[str, TokenService] = {}
+        self._supervisor: Supervisor | None = None
+        self._member: GroupMember | None = None
+        self._client = KafkaClient(
+            settings.kafka.bootstrap_servers,
+            settings.group,
+            settings.kafka.client_properties(),
+            settings.membership.session_timeout_seconds,
+            settings.membership.heartbeat_seconds,
+            settings.membership.protocol,
+        )
+
+    async def run(self) -> int:
+        """See :func:`run_bridge`."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        _log.info("starting", version=__version__, group=self._settings.group, streams=len(self._streams))
+        for warning in configuration.warnings(self._settings):
+            _log.warning(warning)
+        async with AsyncExitStack() as stack:
+            web = WebServer(self._metrics.registry, self._unready)
+            await web.start(self._settings.http.listen)
+            stack.push_async_callback(web.stop)
+            await self._open_sessions(stack)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self._serve(group)
+                    raise _Stopped  # ends the group's tasks: token services, sockets, watchers
+            except* _Stopped:
+                pass
+        _log.info("stopped", exit_code=self._exit_code)
+        return self._exit_code
+
+    async def _open_sessions(self, stack: AsyncExitStack) -> None:
+        for name, platform in self._settings.platforms.items():
+            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
+            self._sessions[name] = await stack.enter_async_context(session)
+            self._tokens[name] = self._token_service(name, platform, session)
+
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        admin = AdminClient(self._client.common())
+        topics = Topics(self._client, admin, self._settings.lanes, self._plan())
+        if not await self._prepare(topics):
+            return
+        for service in self._tokens.values():
+            group.create_task(service.run())
+        group.create_task(self._watch_limits(topics))
+        supervisor = self._supervisor = self._make_supervisor(group, admin, topics)
+        member = self._member = GroupMember(self._client, supervisor)
+        member.start()
+        try:
+            await self._stop.wait()
+        finally:
+            _log.info("stopping")
+            await asyncio.to_thread(member.stop, _LEAVE_S)
+
+    # ------------------------------------------------------------------ Kafka
+
+    async def _prepare(self, topics: Topics) -> bool:
+        """Topics are there and fit; asked again until they are, or the worker is stopped."""
+        while not self._stop.is_set():
+            try:
+                await asyncio.to_thread(topics.ensure, self._event_topics())
+                await self._read_limits(topics)
+            except LaneMismatchError as error:
+                self._end(EXIT_CONFIGURATION, str(error))
+            except PrerequisiteError as error:
+                _log.error("a prerequisite is missing", detail=str(error), retry_in_s=_RETRY_S)
+            except KafkaException as error:
+                _log.warning("Kafka cannot be reached", detail=describe(error), retry_in_s=_RETRY_S)
+            else:
+                return True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _RETRY_S)
+        return False
+
+    async def _watch_limits(self, topics: Topics) -> None:
+        while True:
+            await asyncio.sleep(_LIMITS_EVERY_S)
+            with suppress(KafkaException):
+                await self._read_limits(topics)
+
+    async def _read_limits(self, topics: Topics) -> None:
+        found = await asyncio.to_thread(topics.limits, self._event_topics())
+        for topic, limits in found.items():
+            former = self._limits.get(topic)
+            if former is not None and former.partitions != limits.partitions:
+                _log.error(
+                    "an event topic has other partitions: the order per key is broken across the change",
+                    topic=topic,
+                    before=former.partitions,
+                    now=limits.partitions,
+                )
+        self._limits.update(found)
+
+    def _max_message_bytes(self) -> int:
+        smallest = min((limits.max_message_bytes for limits in self._limits.values()), default=1_000_000)
+        return max(_SMALLEST_MESSAGE_BYTES, min(smallest, 1_000_000_000))
+
+    def _event_topics(self) -> list[str]:
+        return sorted({topic for s in self._settings.streams for topic in [s.topic, *(r.topic for r in s.routes)]})
+
+    def _plan(self) -> TopicPlan:
+        topics = self._settings.topics
+        return TopicPlan(topics.create, topics.partitions, topics.replication_factor)
+
+    # ------------------------------------------------------------------ building
+
+    def _make_supervisor(self, group: asyncio.TaskGroup, admin: AdminClient, topics: Topics) -> Supervisor:
+        lanes: dict[int, list[str]] = {}
+        for name in self._streams:
+            lanes.setdefault(self._settings.lane_of(name), []).append(name)
+
+        def make_lane(number: int) -> Lane:
+            return LaneWriter(number, services)
+
+        def make_pipeline(name: str, lane: Lane) -> StreamPipeline:
+            return self._pipeline(group, name, lane)
+
+        supervisor = Supervisor(
+            lanes, make_lane, make_pipeline, self._observer, self._platform_time_ms, self._mismatched
+        )
+        commit = self._settings.commit
+        services = LaneServices(
+            client=self._client,
+            admin=admin,
+            topics=topics,
+            lanes=self._settings.lanes,
+            worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            commit=CommitPolicy(commit.linger_seconds, commit.max_events, commit.max_bytes, commit.max_per_second),
+            budget=CommitBudget(commit.max_per_second),
+            max_message_bytes=self._max_message_bytes,
+            membership=self._membership,
+            listener=supervisor,
+            post=_poster(asyncio.get_running_loop()),
+        )
+        return supervisor
+
+    def _pipeline(self, group: asyncio.TaskGroup, name: str, lane: Lane) -> StreamPipeline:
+        stream = self._streams[name]
+        platform = self._settings.platform_of(stream)
+        router = Router(stream.topic, [Route(r.match.event_type, r.topic, r.priority == "high") for r in stream.routes])
+        identity = StreamIdentity(self._settings.group, stream.platform, name)
+        return StreamPipeline(
+            self._stream_plan(stream, platform),
+            SequenceSource(self._sessions[stream.platform], _wire(platform), stream.channel or name),
+            FrameReader(platform.position.field),
+            Envelope(identity, router, key=stream.key, event_type=stream.type, type_prefix=stream.type_prefix),
+            self._tokens[stream.platform],
+            lane,
+            Surroundings(
+                clock=self._clock,
+                rng=self._rng,
+                spawn=partial(self._spawn, group, name),
+                rotations=self._rotations,
+                buffer=self._buffer,
+                limits=self._limits,
+                observe=self._observer,
+            ),
+        )
+
+    def _stream_plan(self, stream: StreamSettings, platform: PlatformSettings) -> StreamPlan:
+        network, resumes = self._settings.network, platform.resume == "position"
+        policy = Policy(
+            network=NetworkPolicy(
+                network.backoff_seconds,
+                network.backoff_max_seconds,
+                network.breaker_failures,
+                network.breaker_seconds,
+                platform.retention_seconds if resumes else None,
+            ),
+            expired_codes=frozenset(platform.close_codes_expired),
+            overlap=platform.handover == "overlap",
+            reissue_revokes=platform.auth.reissue == "revokes",
+            jitter_s=self._settings.rotation.jitter_seconds,
+            ping_s=platform.ping_seconds,
+            silence_s=platform.silence_seconds,
+        )
+        return StreamPlan(
+            name=stream.name,
+            start=stream.start,
+            contiguous=platform.contiguous,
+            resumes=resumes,
+            policy=policy,
+            event_time=compile_pointer(stream.time),
+            buffer_events=stream.buffer.events,
+            buffer_bytes=stream.buffer.bytes,
+        )
+
+    def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
+        auth = platform.auth
+        grant = ClientCredentials(
+            auth.token_url,
+            auth.client_id,
+            auth.client_secret.get_secret_value(),
+            tuple(auth.scopes),
+            auth.client_auth,
+        )
+        return TokenService(
+            OAuthClient(session, grant, self._clock),
+            clock=self._clock,
+            rng=self._rng,
+            buffer_s=auth.refresh_buffer_seconds,
+            name=name,
+            reissue=auth.reissue,
+            on_event=self._observer.token,
+        )
+
+    # ------------------------------------------------------------------ running
+
+    def _spawn(
+        self, group: asyncio.TaskGroup, stream: str, coroutine: Coroutine[object, object, None]
+    ) -> asyncio.Task[None]:
+        return group.create_task(self._guard(stream, coroutine))
+
+    async def _guard(self, stream: str, coroutine: Coroutine[object, object, None]) -> None:
+        """A fault in one stream must not end the others."""
+        try:
+            await coroutine
+        except Exception as error:  # noqa: BLE001 - the boundary between streams: it is told, and the stream restarts
+            _log.exception("a fault of the bridge in one stream", stream=stream)
+            if self._supervisor is not None:
+                self._supervisor.pipeline_failed(stream, error)
+
+    def _membership(self) -> Membership:
+        return self._member.membership if self._member is not None else Membership()
+
+    def _platform_time_ms(self, stream: str) -> int | None:
+        return self._tokens[self._streams[stream].platform].platform_time_ms()
+
+    def _mismatched(self, reason: str) -> None:
+        self._end(EXIT_CONFIGURATION, reason)
+
+    def _end(self, exit_code: int, reason: str) -> None:
+        _log.error("cannot go on", reason=reason)
+        self._exit_code = exit_code
+        self._stop.set()
+
+    def _unready(self) -> list[str]:
+        if self._supervisor is None:
+            return ["Kafka is not reached yet"]
+        return self._supervisor.unready()
+
+
+def _poster(loop: asyncio.AbstractEventLoop) -> Callable[..., object]:
+    """Runs calls on the loop's thread; a lane that ends after the loop has nobody to tell."""
+
+    def post(call: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(call, *arguments)
+
+    return post
+
+
+class _Stopped(Exception):  # noqa: N818 - ends a task group, is not an error
+    """The worker is done."""
+
+
+def _wire(platform: PlatformSettings) -> SequencePlatform:
+    return SequencePlatform(
+        stream_url=platform.stream_url,
+        snapshot_url=platform.snapshot_url,
+        position_parameter=platform.position.parameter,
+        position_field=platform.position.field,
+        headers=platform.revealed_headers(),
+        max_frame_bytes=platform.max_frame_bytes,
+    )

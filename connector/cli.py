@@ -1,0 +1,4 @@
+"""The command line: ``ccaas-bridge``."""
+
+
+def main() -> None: ...

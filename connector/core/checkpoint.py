@@ -1,0 +1,106 @@
+"""The checkpoint record (CONTRACT.md): encoding, decoding, and what it becomes when entries are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import orjson
+
+from connector.core.envelope import rfc3339
+from connector.errors import CheckpointVersionError
+from connector.model import Batch, Checkpoint, DeadLetterId
+
+VERSION = 1
+LANES_KEY = "$lanes"
+"""Key of the record, in partition 0, that says how many lanes the topic was made for."""
+
+Offsets = Mapping[str, Mapping[int, int]]
+
+
+def encode(checkpoint: Checkpoint, worker: str, now_ms: int) -> bytes:
+    """The record's value."""
+    return orjson.dumps(
+        {
+            "v": VERSION,
+            "stream": checkpoint.stream,
+            "epoch": checkpoint.epoch,
+            "position": None if checkpoint.position is None else str(checkpoint.position),
+            "event_time": _text(checkpoint.event_time_ms),
+            "complete_until": _text(checkpoint.complete_until_ms),
+            "offsets": checkpoint.offsets,
+            "dead_letters_since": [{"ordinal": d.ordinal, "sha256": d.sha256} for d in checkpoint.dead_letters],
+            "command_id": checkpoint.command_id,
+            "committed_at": rfc3339(now_ms),
+            "worker": worker,
+        },
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def decode(value: bytes) -> Checkpoint:
+    """A record's value; raises :class:`CheckpointVersionError` for a major version this bridge does not know."""
+    fields = orjson.loads(value)
+    if fields.get("v") != VERSION:
+        raise CheckpointVersionError(
+            f"a checkpoint of stream {fields.get('stream')!r} has version {fields.get('v')!r}; this bridge reads "
+            f"version {VERSION}: run the bridge that wrote it, or a newer one"
+        )
+    position = fields["position"]
+    return Checkpoint(
+        stream=fields["stream"],
+        epoch=fields["epoch"],
+        position=None if position is None else int(position),
+        event_time_ms=_ms(fields.get("event_time")),
+        complete_until_ms=_ms(fields.get("complete_until")),
+        offsets={t: {int(p): o for p, o in by_partition.items()} for t, by_partition in fields["offsets"].items()},
+        dead_letters=tuple(DeadLetterId(d["ordinal"], d["sha256"]) for d in fields.get("dead_letters_since", ())),
+        command_id=fields.get("command_id"),
+    )
+
+
+def advance(known: Checkpoint, batches: Sequence[Batch], offsets: Offsets) -> Checkpoint:
+    """The checkpoint once the batches (of one stream, in order) are written; ``offsets`` are those of their records."""
+    for batch in batches:
+        if batch.start is not None:
+            known = batch.start
+        if batch.entries:
+            known = _advance_over(known, batch)
+        if batch.complete_until_ms is not None:
+            until = max(batch.complete_until_ms, known.complete_until_ms or batch.complete_until_ms)
+            known = replace(known, complete_until_ms=until)
+    if not offsets:
+        return known
+    merged = {topic: dict(by_partition) for topic, by_partition in known.offsets.items()}
+    for topic, by_partition in offsets.items():
+        merged.setdefault(topic, {}).update(by_partition)
+    return replace(known, offsets=merged)
+
+
+def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
+    last = batch.entries[-1]
+    event_time_ms = next((e.event_time_ms for e in reversed(batch.entries) if e.event_time_ms is not None), None)
+    dead_letters: list[DeadLetterId] = []
+    for entry in reversed(batch.entries):
+        if not entry.ordinal or entry.position != last.position:
+            break
+        dead_letters.insert(0, DeadLetterId(entry.ordinal, entry.sha256))
+    if len(dead_letters) == len(batch.entries) and known.position == last.position and known.epoch == batch.epoch:
+        dead_letters = [*known.dead_letters, *dead_letters]
+    return replace(
+        known,
+        epoch=batch.epoch,
+        position=last.position if known.position is not None or last.position else None,
+        event_time_ms=event_time_ms if event_time_ms is not None else known.event_time_ms,
+        complete_until_ms=event_time_ms if event_time_ms is not None else known.complete_until_ms,
+        dead_letters=tuple(dead_letters),
+    )
+
+
+def _text(time_ms: int | None) -> str | None:
+    return None if time_ms is None else rfc3339(time_ms)
+
+
+def _ms(text: str | None) -> int | None:
+    return None if text is None else round(datetime.fromisoformat(text).timestamp() * 1000)

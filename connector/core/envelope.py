@@ -1,0 +1,201 @@
+"""From a platform's event to Kafka records: keys, CloudEvents headers, time stamps (CONTRACT.md "Topics").
+
+CloudEvents 1.0, Kafka protocol binding, binary content mode: attributes are headers, the value is the platform's
+event byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from connector.core.ledger import Unreadable
+from connector.core.pointer import Lookup, compile_pointer
+from connector.core.routing import Router
+from connector.model import Entry, Gap, Headers, TopicLimits
+
+DEAD_LETTER_MAX_BYTES = 900 * 1024
+_FUTURE_MS = 55 * 60 * 1000
+_SPECVERSION = ("ce_specversion", b"1.0")
+_JSON = ("content-type", b"application/json")
+_BYTES = ("content-type", b"application/octet-stream")
+_RFC3339_LENGTH = 20
+
+Moment = tuple[int, str]
+"""An event's time: milliseconds since the epoch, and RFC 3339 text."""
+
+
+def read_time(value: object) -> Moment | None:
+    """An event's time from RFC 3339 / ISO 8601 text or integer milliseconds; None where it is neither."""
+    if type(value) is str:
+        try:
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+                value = moment.isoformat()
+            ms = round(moment.timestamp() * 1000)
+        except (ValueError, OverflowError):
+            return None
+        well_formed = len(value) >= _RFC3339_LENGTH and value[10] == "T"
+        return ms, value if well_formed else moment.isoformat()
+    if type(value) is int:
+        try:
+            return value, rfc3339(value)
+        except (ValueError, OverflowError, OSError):
+            return None
+    return None
+
+
+def rfc3339(time_ms: int) -> str:
+    """Milliseconds since the epoch as RFC 3339 text in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamIdentity:
+    """Names that go into every record of a stream."""
+
+    group: str
+    platform: str
+    stream: str
+
+    @property
+    def source(self) -> str:
+        """CloudEvents ``source``: never a worker or a host."""
+        return f"/ccaas/{self.group}/{self.platform}/{self.stream}"
+
+
+class Envelope:
+    """Builds the records of one stream."""
+
+    def __init__(
+        self,
+        identity: StreamIdentity,
+        router: Router,
+        *,
+        key: Sequence[str],
+        event_type: str,
+        type_prefix: str = "",
+    ) -> None:
+        """``key``: JSON pointers, the first present wins; ``event_type``: the pointer to the type."""
+        self.identity = identity
+        self.router = router
+        self._source = ("ce_source", identity.source.encode())
+        self._key: list[Lookup] = [compile_pointer(pointer) for pointer in key]
+        self._first_key = self._key[0] if self._key else compile_pointer("/ ")
+        self._type = compile_pointer(event_type)
+        self._prefix = type_prefix
+        self._gaps = f"{identity.group}.gaps"
+        self._dead_letters = f"{identity.group}.dead-letter"
+        self._windows: dict[str, tuple[int, int]] = {}
+        self._now_ms = 0
+        self.clamped = 0
+
+    def at(self, now_ms: int, limits: Mapping[str, TopicLimits]) -> None:
+        """Set the present (wall clock, ms): time stamps are clamped to what each topic keeps around it."""
+        self._now_ms = now_ms
+        for topic in self.router.topics:
+            keeps = limits[topic].retention_ms if topic in limits else None
+            oldest = 0 if keeps is None else now_ms - keeps // 2
+            self._windows[topic] = (oldest, now_ms + _FUTURE_MS)
+
+    def event(
+        self, epoch: int, position: int, moment: Moment | None, document: object, raw: bytes
+    ) -> tuple[Entry, bool]:
+        """The record of one event, and whether it is urgent."""
+        event_type = self._type(document)
+        event_type = self._prefix + event_type if type(event_type) is str and event_type else "ccaas.unknown"
+        topic, urgent = self.router.route(event_type)
+        headers: Headers = [
+            _SPECVERSION,
+            ("ce_id", f"{epoch}/{position}"),
+            self._source,
+            ("ce_type", event_type),
+            ("ce_sequence", f"{position:020d}"),
+            ("ce_position", str(position)),
+            _JSON,
+        ]
+        if moment is None:
+            return Entry(position, 0, topic, self.key(document), raw, headers, self._now_ms, None), urgent
+        time_ms, text = moment
+        headers.append(("ce_time", text))
+        oldest, newest = self._windows[topic]
+        timestamp_ms = time_ms
+        if not oldest <= time_ms <= newest:
+            self.clamped += 1
+            timestamp_ms = oldest if time_ms < oldest else newest
+        return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, time_ms), urgent
+
+    def key(self, document: object) -> str | bytes:
+        """The first present of the key pointers, as text; else the stream's name: never null."""
+        found = self._first_key(document)
+        if type(found) is str and found:
+            return found
+        for lookup in self._key:
+            found = lookup(document)
+            if type(found) is str and found:
+                return found
+            if found is not None and not isinstance(found, str):
+                return orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
+        return self.identity.stream
+
+    def dead_letter(self, step: Unreadable[object], raw: bytes, reason: str) -> Entry:
+        """The record of an unreadable item, in its place in the order."""
+        digest = step.sha256 or sha256(raw)
+        headers = _dead_letter_headers(self.identity.stream, raw, reason, digest, (step.after, step.ordinal))
+        if step.covers is not None:
+            headers.append(("covers", str(step.covers)))
+        value = raw[:DEAD_LETTER_MAX_BYTES]
+        key = self.identity.stream
+        return Entry(
+            step.after, step.ordinal, self._dead_letters, key, value, headers, self._now_ms, None, sha256=digest
+        )
+
+    def gap(self, gap: Gap, high: int, *, snapshot: str = "none", snapshot_id: str | None = None) -> Entry:
+        """The gap record; once it is written, everything up to ``high`` is accounted for."""
+        value = orjson.dumps(
+            {
+                "v": 1,
+                "stream": self.identity.stream,
+                "epoch": gap.epoch,
+                "from": gap.first,
+                "to": gap.last,
+                "from_time": gap.first_time_ms,
+                "to_time": gap.last_time_ms,
+                "reason": str(gap.reason),
+                "detected_at": rfc3339(self._now_ms),
+                "snapshot": snapshot,
+                "snapshot_id": snapshot_id,
+            }
+        )
+        return Entry(high, 0, self._gaps, self.identity.stream, value, [_JSON], self._now_ms, None)
+
+
+def refused(entry: Entry, stream: str, topic: str, reason: str) -> Entry:
+    """The dead letter, for ``topic``, of an event that Kafka does not take; it stands for the event's position."""
+    headers = _dead_letter_headers(stream, entry.value, reason, sha256(entry.value), (entry.position - 1, 1))
+    headers += [("position", str(entry.position)), ("covers", str(entry.position))]
+    return entry._replace(topic=topic, key=stream, value=entry.value[:DEAD_LETTER_MAX_BYTES], headers=headers)
+
+
+def _dead_letter_headers(stream: str, raw: bytes, reason: str, digest: str, place: tuple[int, int]) -> Headers:
+    headers: Headers = [
+        ("reason", reason),
+        ("stream", stream),
+        ("after_position", str(place[0])),
+        ("ordinal", str(place[1])),
+        ("sha256", digest),
+        _BYTES,
+    ]
+    if len(raw) > DEAD_LETTER_MAX_BYTES:
+        headers.append(("truncated", str(len(raw))))
+    return headers
+
+
+def sha256(raw: bytes) -> str:
+    """Hex SHA-256 of an item's bytes."""
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,195 @@
+"""What a lane has in hand: batches waiting, batches in the open transaction, and how far each stream has committed.
+
+The writer's memory across producers (KAFKA.md 2): after any doubt the open transaction's batches go back in front,
+the checkpoint is read again, and what is at or below it is dropped. Nothing is ever re-sent blindly, nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from connector.core.checkpoint import Offsets, advance
+from connector.model import Batch, Checkpoint, Entry, Mark
+
+Refuse = Callable[[str, Entry], Entry]
+"""From a stream and an entry that Kafka refuses to the entry's dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """A stream's buffer got so much room, and this is how far it is committed."""
+
+    checkpoint: Checkpoint
+    entries: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """Kafka has less of a stream than was committed; batches before ``incarnation`` no longer count."""
+
+    checkpoint: Checkpoint
+    incarnation: int
+
+
+class InHand:
+    """Batches of one lane between arrival and commit. One thread owns it."""
+
+    def __init__(self) -> None:
+        self._pending: deque[Batch] = deque()
+        self._open: list[Batch] = []
+        self._aside: dict[str, deque[Batch]] = {}
+        self._known: dict[str, Checkpoint] = {}
+        self._incarnation: dict[str, int] = {}
+        self._attempt: dict[str, Checkpoint] = {}
+        self._dropped: list[Freed] = []
+        self._taken: dict[str, Mark] = {}
+
+    # ------------------------------------------------------------------ in
+
+    def arrive(self, batch: Batch) -> None:
+        """A batch came from its stream."""
+        aside = self._aside.get(batch.stream)
+        (self._pending if aside is None else aside).append(batch)
+
+    def waiting(self) -> bool:
+        """Whether there is anything for a transaction."""
+        return bool(self._pending)
+
+    def take(self, limit: int) -> Batch | None:
+        """Move the next batch, cut to at most ``limit`` entries, into the open transaction; None when none is left."""
+        while self._pending:
+            batch = self._current(self._pending.popleft())
+            if batch is None:
+                continue
+            if len(batch.entries) > limit:
+                batch, rest = _split(batch, limit)
+                self._pending.appendleft(rest)
+            self._open.append(batch)
+            if batch.entries:
+                self._taken[batch.stream] = Mark(batch.epoch, batch.entries[-1].position, batch.entries[-1].ordinal)
+            return batch
+        return None
+
+    # ------------------------------------------------------------------ a transaction's ends
+
+    @property
+    def records(self) -> int:
+        """Entries in the open transaction."""
+        return sum(len(batch.entries) for batch in self._open)
+
+    def streams(self) -> list[str]:
+        """Streams in the open transaction."""
+        return list(dict.fromkeys(batch.stream for batch in self._open))
+
+    def topics(self) -> set[str]:
+        """Topics that the open transaction's entries go to."""
+        return {entry.topic for batch in self._open for entry in batch.entries}
+
+    def checkpoints(self, offsets: Mapping[str, Offsets]) -> list[Checkpoint]:
+        """The checkpoints of the open transaction; ``offsets``: stream → topic → partition → offset."""
+        self._attempt = {
+            stream: advance(
+                self._known.get(stream, Checkpoint(stream)),
+                [batch for batch in self._open if batch.stream == stream],
+                offsets.get(stream, {}),
+            )
+            for stream in self.streams()
+        }
+        return list(self._attempt.values())
+
+    def committed(self) -> list[Freed]:
+        """The open transaction committed."""
+        freed = [self._freed(checkpoint) for checkpoint in self._attempt.values()]
+        self._known.update(self._attempt)
+        self._attempt = {}
+        self._open = []
+        self._taken.clear()
+        return freed
+
+    def roll_back(self) -> None:
+        """The open transaction did not commit, or nobody knows: everything goes back in front."""
+        self._pending.extendleft(reversed(self._open))
+        self._open = []
+        self._attempt = {}
+        self._taken.clear()
+
+    def replace_first(self, refuse: Refuse) -> Entry | None:
+        """Put the dead letter of the first entry in hand in its place; None where there is no entry."""
+        for i, batch in enumerate(self._pending):
+            if batch.entries:
+                first = refuse(batch.stream, batch.entries[0])
+                self._pending[i] = replace(batch, entries=[first, *batch.entries[1:]])
+                return first
+        return None
+
+    # ------------------------------------------------------------------ what Kafka says
+
+    def reconcile(self, read: Mapping[str, Checkpoint]) -> list[Rewound]:
+        """The checkpoints as read after an init: what is at or below them will be dropped from what is in hand."""
+        rewound = []
+        for stream, checkpoint in read.items():
+            known = self._known.get(stream)
+            if known is not None and checkpoint.mark < known.mark:
+                incarnation = self._incarnation.get(stream, 0) + 1
+                self._incarnation[stream] = incarnation
+                rewound.append(Rewound(checkpoint, incarnation))
+            self._known[stream] = checkpoint
+        return rewound
+
+    def dropped(self) -> list[Freed]:
+        """What was found committed already, or of an earlier incarnation, since the last call."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    # ------------------------------------------------------------------ suspension
+
+    @property
+    def suspended(self) -> set[str]:
+        """Streams set aside because a topic of theirs cannot be written."""
+        return set(self._aside)
+
+    def suspend(self, stream: str) -> None:
+        """Set a stream's batches aside; the lane goes on with the others."""
+        aside = self._aside.setdefault(stream, deque())
+        aside.extend(batch for batch in self._pending if batch.stream == stream)
+        self._pending = deque(batch for batch in self._pending if batch.stream != stream)
+
+    def restore(self, stream: str) -> None:
+        """Take a stream's batches up again."""
+        self._pending.extend(self._aside.pop(stream, ()))
+
+    # ------------------------------------------------------------------ inside
+
+    def _current(self, batch: Batch) -> Batch | None:
+        """The part of a batch that is neither committed nor in the open transaction."""
+        if batch.incarnation < self._incarnation.get(batch.stream, 0):
+            self._drop(batch, len(batch.entries), batch.size_bytes)
+            return None
+        known = self._known.get(batch.stream)
+        if known is None or not batch.entries:
+            return batch if batch.start is None or known is None else None
+        floor = max(known.mark, self._taken.get(batch.stream, known.mark))
+        if Mark(batch.epoch, batch.entries[0].position, batch.entries[0].ordinal) > floor:
+            return batch
+        fresh = [e for e in batch.entries if Mark(batch.epoch, e.position, e.ordinal) > floor]
+        size = sum(len(e.value) for e in fresh)
+        self._drop(batch, len(batch.entries) - len(fresh), batch.size_bytes - size)
+        return replace(batch, entries=fresh, size_bytes=size) if fresh else None
+
+    def _drop(self, batch: Batch, entries: int, size_bytes: int) -> None:
+        known = self._known.get(batch.stream, Checkpoint(batch.stream))
+        self._dropped.append(Freed(known, entries, size_bytes))
+
+    def _freed(self, checkpoint: Checkpoint) -> Freed:
+        batches = [batch for batch in self._open if batch.stream == checkpoint.stream]
+        return Freed(checkpoint, sum(len(b.entries) for b in batches), sum(b.size_bytes for b in batches))
+
+
+def _split(batch: Batch, limit: int) -> tuple[Batch, Batch]:
+    head, tail = batch.entries[:limit], batch.entries[limit:]
+    size = sum(len(e.value) for e in head)
+    first = replace(batch, entries=head, size_bytes=size, complete_until_ms=None)
+    return first, replace(batch, entries=tail, size_bytes=batch.size_bytes - size, start=None)

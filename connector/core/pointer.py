@@ -1,0 +1,33 @@
+"""JSON pointers (RFC 6901), compiled once and followed for every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Lookup = Callable[[object], object]
+
+
+def compile_pointer(pointer: str) -> Lookup:
+    """A function that returns what the pointer leads to, or None where it leads nowhere."""
+    if not pointer.startswith("/"):
+        raise ValueError(f"{pointer!r} is not a JSON pointer: it starts with '/'")
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+    if len(steps) == 1:
+        name = steps[0]
+
+        def member(document: object) -> object:
+            return document.get(name) if type(document) is dict else None
+
+        return member
+
+    def follow(document: object) -> object:
+        for step in steps:
+            if isinstance(document, dict):
+                document = document.get(step)
+            elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
+                document = document[int(step)]
+            else:
+                return None
+        return document
+
+    return follow

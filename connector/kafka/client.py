@@ -1,0 +1,126 @@
+"""Configurations of the librdkafka clients, and their errors' names. The one place that sets Kafka properties."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException
+
+RETRY_BACKOFF_S = 0.25
+"""librdkafka sends a request again no sooner; a commit that took nearly so long may have a straggler (rule 1)."""
+TRANSACTION_TIMEOUT_S = 30.0
+
+Properties = dict[str, object]
+
+_log = logging.getLogger("connector.kafka.librdkafka")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaClient:
+    """How to reach the cluster, and the worker's place in its group."""
+
+    bootstrap_servers: str
+    group: str
+    properties: Mapping[str, object] = field(default_factory=dict, repr=False)
+    session_timeout_s: float = 6.0
+    heartbeat_s: float = 0.3
+    group_protocol: str = "classic"
+
+    @property
+    def checkpoints_topic(self) -> str:
+        """The topic whose partitions are the lanes."""
+        return f"{self.group}.checkpoints"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where unreadable and refused items go."""
+        return f"{self.group}.dead-letter"
+
+    @property
+    def gaps_topic(self) -> str:
+        """Where gap records go."""
+        return f"{self.group}.gaps"
+
+    def transactional_id(self, lane: int) -> str:
+        """The lane's, whoever owns it: its init fences the former owner."""
+        return f"{self.group}-lane-{lane}"
+
+    def common(self) -> Properties:
+        """Properties of every client; the user's own come last but for those that the bridge decides."""
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": "ccaas-bridge",
+            "socket.nagle.disable": True,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 1000,
+            "topic.metadata.propagation.max.ms": 5000,
+            "log.connection.close": False,
+            "logger": _log,
+            **self.properties,
+        }
+
+    def producer(self, lane: int, max_message_bytes: int) -> Properties:
+        """A lane's transactional producer (rules 1, 3, 5, 6, 7)."""
+        return {
+            "linger.ms": 1,
+            "queue.buffering.max.messages": 100_000,
+            "queue.buffering.max.kbytes": 262_144,
+            **self.common(),
+            "transactional.id": self.transactional_id(lane),
+            "transaction.timeout.ms": int(TRANSACTION_TIMEOUT_S * 1000),
+            "message.timeout.ms": int(TRANSACTION_TIMEOUT_S * 1000),
+            "enable.idempotence": True,
+            "retry.backoff.ms": int(RETRY_BACKOFF_S * 1000),
+            "partitioner": "murmur2_random",
+            "message.max.bytes": max_message_bytes,
+            "batch.size": max_message_bytes,
+        }
+
+    def member(self) -> Properties:
+        """The worker's membership of the group that owns the lanes (rules 12-16)."""
+        properties: Properties = {
+            **self.common(),
+            "group.id": self.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "max.poll.interval.ms": 15_000,
+        }
+        if self.group_protocol == "classic":
+            return properties | {
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": int(self.session_timeout_s * 1000),
+                "heartbeat.interval.ms": int(self.heartbeat_s * 1000),
+            }
+        return properties | {"group.protocol": self.group_protocol}
+
+    def reader(self) -> Properties:
+        """A consumer that reads a partition from an offset to its end, outside any group (rule 8)."""
+        return {
+            **self.common(),
+            "group.id": f"{self.group}.reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+        }
+
+
+def kafka_error(error: BaseException) -> KafkaError | None:
+    """The KafkaError inside a KafkaException, if it is one."""
+    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
+        return error.args[0]
+    return None
+
+
+def error_name(error: BaseException) -> str:
+    """The error's protocol or librdkafka name, as :mod:`connector.core.transaction` knows it."""
+    inner = kafka_error(error)
+    return inner.name() if inner is not None else type(error).__name__
+
+
+def describe(error: BaseException) -> str:
+    """A Kafka error in words."""
+    inner = kafka_error(error)
+    return f"{inner.name()}: {inner.str()}" if inner is not None else f"{type(error).__name__}: {error}"

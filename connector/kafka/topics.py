@@ -1,0 +1,136 @@
+"""Topics: making those that are missing, and what each accepts and keeps (CONTRACT.md "Topics", KAFKA.md 3, 4, 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from connector.errors import LaneMismatchError, PrerequisiteError
+from connector.kafka.client import KafkaClient
+from connector.model import TopicLimits
+
+_REQUEST_S = 10.0
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(4 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.01",
+    "delete.retention.ms": "60000",
+    "message.timestamp.type": "LogAppendTime",
+}
+_KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "LogAppendTime"}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """What ``topics`` of the configuration says about topics that are missing."""
+
+    create: bool = True
+    partitions: int = -1
+    replication_factor: int = -1
+
+
+class Topics:
+    """The bridge's view of the cluster's topics. Every method blocks: call it from a thread."""
+
+    def __init__(self, client: KafkaClient, admin: AdminClient, lanes: int, plan: TopicPlan) -> None:
+        self._client = client
+        self._admin = admin
+        self._lanes = lanes
+        self._plan = plan
+
+    def ensure(self, event_topics: Iterable[str]) -> None:
+        """Make what is missing.
+
+        Raises ``LaneMismatchError`` where the checkpoint topic has another number of partitions than ``lanes``,
+        ``PrerequisiteError`` where a topic the bridge cannot do without is missing and may not be made, and
+        ``KafkaException`` where Kafka does not answer.
+        """
+        client, plan = self._client, self._plan
+        wanted = {
+            client.checkpoints_topic: (self._lanes, _COMPACTED),
+            client.gaps_topic: (-1, _KEPT),
+            client.dead_letter_topic: (-1, {"message.timestamp.type": "LogAppendTime"}),
+            **{topic: (plan.partitions, {}) for topic in event_topics},
+        }
+        there = self._partitions()
+        missing = [
+            NewTopic(topic, num_partitions=partitions, replication_factor=plan.replication_factor, config=config)
+            for topic, (partitions, config) in wanted.items()
+            if topic not in there
+        ]
+        if missing and plan.create:
+            self._create(missing)
+            there = self._partitions()
+        lanes = there.get(client.checkpoints_topic)
+        if lanes is None:
+            raise PrerequisiteError(self._how_to_create(client.checkpoints_topic, _COMPACTED))
+        if lanes != self._lanes:
+            raise LaneMismatchError(
+                f"topic {client.checkpoints_topic} has {lanes} partitions, but the configuration says lanes: "
+                f"{self._lanes}. The number of lanes is fixed when the topic is made: set lanes: {lanes}, or start "
+                f"with a new group and import the positions"
+            )
+
+    def limits(self, topics: Iterable[str]) -> dict[str, TopicLimits]:
+        """What each existing topic accepts and keeps; topics that are missing are left out."""
+        there = self._partitions()
+        present = [topic for topic in topics if topic in there]
+        if not present:
+            return {}
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in present]
+        limits = {}
+        for resource, answer in self._admin.describe_configs(resources, request_timeout=_REQUEST_S).items():
+            partitions = there[resource.name]
+            try:
+                config = {name: entry.value for name, entry in answer.result(2 * _REQUEST_S).items()}
+            except (KafkaException, FutureTimeoutError):  # no permission to describe: Kafka's defaults
+                limits[resource.name] = TopicLimits(partitions)
+                continue
+            by_time = "delete" in config["cleanup.policy"] and int(config["retention.ms"]) >= 0
+            limits[resource.name] = TopicLimits(
+                partitions,
+                max_message_bytes=int(config["max.message.bytes"]),
+                retention_ms=int(config["retention.ms"]) if by_time else None,
+            )
+        return limits
+
+    def writable(self, topic: str) -> str | None:
+        """Why a topic cannot be written, as far as its metadata tell; None where they tell nothing."""
+        answer = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_REQUEST_S)[topic]
+        try:
+            answer.result(2 * _REQUEST_S)
+        except KafkaException as error:
+            return str(error.args[0].str()) if isinstance(error.args[0], KafkaError) else str(error)
+        except FutureTimeoutError:
+            return "Kafka does not answer"
+        return None
+
+    def _partitions(self) -> dict[str, int]:
+        topics = self._admin.list_topics(timeout=_REQUEST_S).topics
+        return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+    def _create(self, missing: list[NewTopic]) -> None:
+        for topic, answer in self._admin.create_topics(missing, request_timeout=_REQUEST_S).items():
+            try:
+                answer.result(2 * _REQUEST_S)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                if topic == self._client.checkpoints_topic and code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise PrerequisiteError(self._how_to_create(topic, _COMPACTED)) from error
+                if code not in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}:
+                    raise
+            except FutureTimeoutError as error:
+                raise KafkaException(f"topic {topic} was not made within {2 * _REQUEST_S:g} s") from error
+
+    def _how_to_create(self, topic: str, config: dict[str, str]) -> str:
+        settings = " ".join(f"--config {name}={value}" for name, value in config.items())
+        return (
+            f"topic {topic} is missing and may not be made by the bridge; make it: kafka-topics --create --topic "
+            f"{topic} --partitions {self._lanes} {settings}"
+        )

@@ -1,0 +1,149 @@
+"""One transactional producer, for one epoch: from its init to the first doubt.
+
+A thin shell over ``confluent_kafka.Producer`` that knows the order of calls and turns every exception into
+:class:`Doubt`. It is never repaired: the lane's writer discards it and makes another, whose init fences it
+(KAFKA.md 1, 2). ``abort_transaction`` is never called: the next init aborts what is open, and no delayed abort of
+ours can end a later transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+from connector.core.transaction import Cure, cure
+from connector.kafka.client import RETRY_BACKOFF_S, KafkaClient, describe, error_name, kafka_error
+from connector.kafka.reports import Report
+from connector.model import Entry
+
+SLOW_COMMIT_S = 0.8 * RETRY_BACKOFF_S
+_STEP_S = 0.5
+_COMMIT_PATIENCE_S = 35.0
+_INIT_STEP_S = 2.0
+_OFFSETS_S = 10.0
+
+
+class Doubt(Exception):  # noqa: N818 - not an error: the normal end of a producer's life
+    """The producer is of no further use; ``cure`` says what is due beside a new one; ``passing``: nothing is wrong."""
+
+    def __init__(self, during: str, cure: Cure, detail: str, *, passing: bool = False) -> None:
+        super().__init__(f"{during}: {detail}")
+        self.during = during
+        self.cure = cure
+        self.passing = passing
+
+
+class RecordRefusedError(Exception):
+    """The client itself refused a record; the transaction goes on without it."""
+
+
+class Transactor:
+    """A producer of one lane. All methods block, and belong to the lane's thread."""
+
+    def __init__(self, client: KafkaClient, lane: int, max_message_bytes: int, still: Callable[[], None]) -> None:
+        """``still`` is called between waits; it raises to give up (held, or stopping beyond the deadline)."""
+        self._checkpoints = TopicPartition(client.checkpoints_topic, lane)
+        self._still = still
+        self._producer = Producer(client.producer(lane, max_message_bytes))
+
+    def initialise(self) -> None:
+        """Fence the former owner of the transactional id and end its open transaction (rule 5)."""
+        while True:
+            self._still()
+            try:
+                self._producer.init_transactions(_INIT_STEP_S)
+            except KafkaException as error:
+                inner = kafka_error(error)
+                if inner is None or inner.fatal() or not inner.retriable():
+                    raise self._doubt("init", error) from error
+            else:
+                return
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        try:
+            self._producer.begin_transaction()
+        except (KafkaException, SystemError) as error:
+            raise self._doubt("begin", error) from error
+
+    def produce(self, entry: Entry, report: Report) -> None:
+        """Write one record; it is on its way when this returns. ``report`` gets its delivery."""
+        while True:
+            try:
+                self._producer.produce(
+                    entry.topic,
+                    entry.value,
+                    entry.key,
+                    headers=entry.headers,
+                    timestamp=entry.timestamp_ms,
+                    on_delivery=report,
+                )
+            except BufferError:
+                self._still()
+                self.poll(_STEP_S / 5)
+            except KafkaException as error:
+                if cure(error_name(error))[0] is Cure.SPLIT:
+                    raise RecordRefusedError(error_name(error)) from error
+                raise self._doubt("produce", error) from error
+            else:
+                return
+
+    def checkpoint(self, stream: str, value: bytes, report: Report) -> None:
+        """Write a checkpoint to the lane's partition."""
+        try:
+            self._producer.produce(
+                self._checkpoints.topic, value, stream, partition=self._checkpoints.partition, on_delivery=report
+            )
+        except (KafkaException, BufferError) as error:
+            raise self._doubt("checkpoint", error) from error
+
+    def poll(self, timeout_s: float = 0.0) -> None:
+        """Serve delivery reports."""
+        try:
+            self._producer.poll(timeout_s)
+        except (KafkaException, SystemError) as error:
+            raise self._doubt("poll", error) from error
+
+    def flush(self) -> None:
+        """Wait until every record was reported (rule 6)."""
+        try:
+            while self._producer.flush(_STEP_S):
+                self._still()
+        except (KafkaException, SystemError) as error:
+            raise self._doubt("flush", error) from error
+
+    def prove_ownership(self, offset: int, metadata: object) -> None:
+        """Let the broker check that this worker is a member (rule 12, KIP-447), with one real offset."""
+        at = TopicPartition(self._checkpoints.topic, self._checkpoints.partition, max(0, offset))
+        try:
+            self._producer.send_offsets_to_transaction([at], metadata, _OFFSETS_S)
+        except (KafkaException, SystemError) as error:
+            raise self._doubt("ownership", error) from error
+
+    def commit(self) -> float:
+        """Commit; returns how long the EndTxn took, in seconds. Only commit may be repeated (rule 2)."""
+        started = time.monotonic()
+        while True:
+            try:
+                self._producer.commit_transaction(_STEP_S)
+            except KafkaException as error:
+                inner = kafka_error(error)
+                if inner is None or not inner.retriable() or time.monotonic() - started > _COMMIT_PATIENCE_S:
+                    raise self._doubt("commit", error) from error
+                self._still()
+            except SystemError as error:
+                raise self._doubt("commit", error) from error
+            else:
+                return time.monotonic() - started
+
+    def discard(self) -> None:
+        """Let go of the producer without a word to the broker."""
+        try:
+            self._producer.purge(blocking=False)
+        except (KafkaException, SystemError):
+            return
+
+    def _doubt(self, during: str, error: BaseException) -> Doubt:
+        return Doubt(during, cure(error_name(error))[0], describe(error))

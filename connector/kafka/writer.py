@@ -1,0 +1,372 @@
+"""The lane writer: a thread that turns a lane's batches into transactions (DESIGN.md §3, KAFKA.md).
+
+Its life is a loop of producers: open (init, read the checkpoint, reconcile what is in hand) → serve (transactions,
+one after the other) → a doubt → open again. It never sends again what it does not know to be uncommitted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+
+import orjson
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from connector.core.boundary import Boundary, CommitBudget, CommitPolicy
+from connector.core.checkpoint import LANES_KEY, encode
+from connector.core.envelope import refused
+from connector.core.lane import Freed, InHand
+from connector.core.suspension import Suspensions
+from connector.core.transaction import Bisection, Cure, cure
+from connector.errors import CheckpointVersionError
+from connector.kafka.checkpoints import LaneCheckpoints
+from connector.kafka.client import KafkaClient, describe
+from connector.kafka.ownership import Membership
+from connector.kafka.reports import DeliveryReports
+from connector.kafka.topics import Topics
+from connector.kafka.transactor import SLOW_COMMIT_S, Doubt, RecordRefusedError, Transactor
+from connector.model import Batch, Entry
+from connector.ports import LaneListener
+
+_IDLE_S = 1.0
+_OWNERSHIP_POLL_S = 0.05
+_RETRY_MAX_S = 5.0
+
+_log = logging.getLogger("connector.lane")
+
+
+class Mode(Enum):
+    """What the supervisor wants of the lane."""
+
+    RUN = auto()
+    HOLD = auto()  # ownership is in doubt: begin nothing, keep everything
+    FINISH = auto()  # commit what is in hand, then end
+
+
+class _InterruptedError(Exception):
+    """The mode changed while something was waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneServices:
+    """What the lanes of one worker share. ``post`` runs a call on the event loop's thread."""
+
+    client: KafkaClient
+    admin: AdminClient
+    topics: Topics
+    lanes: int
+    worker: str
+    commit: CommitPolicy
+    budget: CommitBudget
+    max_message_bytes: Callable[[], int]
+    membership: Callable[[], Membership]
+    listener: LaneListener
+    post: Callable[..., object]
+
+
+class LaneWriter:
+    """Implements :class:`connector.ports.Lane`."""
+
+    def __init__(self, lane: int, services: LaneServices) -> None:
+        self.lane = lane
+        self.ended = threading.Event()
+        self.state = "opening"
+        self._services = services
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._mode = Mode.RUN
+        self._deadline = float("inf")
+        self._hand = InHand()
+        self._checkpoints = LaneCheckpoints(services.client, services.admin, lane)
+        self._transactor: Transactor | None = None
+        self._reports = DeliveryReports()
+        self._bisection = Bisection()
+        self._suspensions = Suspensions()
+        self._setbacks = 0
+        self._announced = False
+        self._thread = threading.Thread(target=self._run, name=f"lane-{lane}", daemon=True)
+
+    # ------------------------------------------------------------------ from the event loop
+
+    def start(self) -> None:
+        """Open the lane."""
+        self._thread.start()
+
+    def submit(self, batch: Batch) -> None:
+        """See :meth:`connector.ports.Sink.submit`."""
+        self._inbox.put(batch)
+
+    def hold(self) -> None:
+        """Begin no transaction: the group lost sight of this worker (rule 13)."""
+        if self._mode is Mode.RUN:
+            self._set_mode(Mode.HOLD)
+
+    def resume(self) -> None:
+        """The lane is ours again: init, read, drop what is committed, go on."""
+        if self._mode is Mode.HOLD:
+            self._set_mode(Mode.RUN)
+
+    def finish(self, deadline: float) -> None:
+        """Commit what is in hand until ``deadline`` (``time.monotonic``), then end; ``ended`` is set."""
+        self._deadline = deadline
+        self._set_mode(Mode.FINISH)
+
+    def _set_mode(self, mode: Mode) -> None:
+        self._mode = mode
+        self._inbox.put(None)
+
+    # ------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        try:
+            while self._live_once():
+                pass
+        except CheckpointVersionError as error:
+            _log.error("lane %d is refused: %s", self.lane, error)
+            self._post(self._services.listener.lane_refused, self.lane)
+        finally:
+            self._discard()
+            self.state = "ended"
+            self.ended.set()
+
+    def _live_once(self) -> bool:
+        """One producer's life; False when the lane ends."""
+        try:
+            if self._mode is Mode.HOLD:
+                self._wait_while_held()
+            self._collect(0.0)
+            if self._mode is Mode.FINISH and not self._hand.waiting():
+                return False
+            self._open()
+            self._serve()
+        except _InterruptedError:
+            self._hand.roll_back()
+            return self._mode is not Mode.FINISH
+        except Doubt as doubt:
+            records = self._hand.records
+            self._hand.roll_back()
+            self._answer(doubt, records)
+        return True
+
+    def _open(self) -> None:
+        """A new producer and epoch; then what Kafka says (rules 1, 2, 8)."""
+        self._discard()
+        self.state = "opening"
+        services, started = self._services, time.monotonic()
+        while self.lane not in services.membership().lanes:  # an init would fence the present owner
+            if self._mode is not Mode.RUN:
+                raise _InterruptedError
+            self._collect(_OWNERSHIP_POLL_S)
+        self._transactor = Transactor(services.client, self.lane, services.max_message_bytes(), self._still)
+        self._transactor.initialise()
+        try:
+            read = self._checkpoints.read(self._blocked)
+        except KafkaException as error:
+            raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
+        self._check_lanes()
+        for rewound in self._hand.reconcile(read):
+            _log.error("lane %d: Kafka has less of %s than was committed", self.lane, rewound.checkpoint.stream)
+            self._post(services.listener.rewound, self.lane, rewound.checkpoint, rewound.incarnation)
+        if not self._announced:
+            self._announced = True
+            self._post(services.listener.lane_opened, self.lane, read)
+        self.state = "serving"
+        _log.info("lane %d open: %d streams, %.3f s", self.lane, len(read), time.monotonic() - started)
+
+    def _check_lanes(self) -> None:
+        """The number of lanes stands in a record of lane 0 (rule 10)."""
+        record = self._checkpoints.lanes_record
+        made_for = orjson.loads(record)["lanes"] if record is not None else self._services.lanes
+        if made_for != self._services.lanes:
+            reason = f"its topic was made for {made_for} lanes, the configuration says {self._services.lanes}"
+            self._post(self._services.listener.mismatched, reason)
+            self._mode = Mode.FINISH
+            raise _InterruptedError
+
+    def _serve(self) -> None:
+        """Transactions, one after the other, until the mode changes or there is a doubt."""
+        first = True
+        while self._mode is not Mode.HOLD:
+            self._collect(_IDLE_S if self._mode is Mode.RUN and not self._hand.waiting() else 0.0)
+            self._restore_due()
+            if self._transact(first=first):
+                first = False
+            elif self._mode is Mode.FINISH:
+                raise _InterruptedError
+            else:
+                self._current().poll()
+
+    # ------------------------------------------------------------------ one transaction
+
+    def _transact(self, *, first: bool) -> bool:
+        """Write what is in hand; False where nothing was."""
+        services, transactor, hand = self._services, self._current(), self._hand
+        now = time.monotonic()
+        batch = hand.take(self._bisection.limit or services.commit.max_events) if hand.waiting() else None
+        if batch is None:
+            self._free(hand.dropped())
+            return False
+        self._reports = DeliveryReports()
+        transactor.begin()
+        self._fill(batch, Boundary(services.commit, now, services.budget.reserve(now)))
+        transactor.flush()
+        self._check_deliveries()
+        wall_ms = time.time_ns() // 1_000_000
+        for checkpoint in hand.checkpoints(self._reports.offsets):
+            transactor.checkpoint(checkpoint.stream, encode(checkpoint, services.worker, wall_ms), self._reports.own)
+        if first:
+            self._prove(transactor)
+        transactor.flush()
+        self._check_deliveries()
+        took_s = transactor.commit()
+        self._bisection.committed(hand.records)
+        self._setbacks = 0
+        self._free(hand.committed())
+        self._free(hand.dropped())
+        if took_s > SLOW_COMMIT_S:
+            raise Doubt("commit", Cure.RENEW, f"it took {took_s:.3f} s: there may be a straggler", passing=True)
+        return True
+
+    def _fill(self, batch: Batch | None, boundary: Boundary) -> None:
+        """Produce what is in hand, and what arrives until the transaction is due."""
+        while True:
+            if batch is not None:
+                self._produce(batch)
+                boundary.add(len(batch.entries), batch.size_bytes, urgent=batch.urgent)
+            room = boundary.room()
+            if self._bisection.limit is not None:
+                room = min(room, self._bisection.limit - self._hand.records)
+            if room <= 0:
+                return
+            batch = self._hand.take(room)
+            if batch is None:
+                self._current().poll()
+                left_s = boundary.due_at() - time.monotonic()
+                if left_s <= 0 or self._mode is not Mode.RUN:
+                    return
+                self._collect(left_s)
+
+    def _produce(self, batch: Batch) -> None:
+        report = self._reports.of(batch.stream)
+        produce = self._current().produce
+        for i, entry in enumerate(batch.entries):
+            try:
+                produce(entry, report)
+            except RecordRefusedError as error:
+                batch.entries[i] = self._refuse(batch.stream, entry, str(error))
+                produce(batch.entries[i], report)
+
+    def _prove(self, transactor: Transactor) -> None:
+        """The first transaction after every init: ownership, and in lane 0 the number of lanes (rules 10, 12)."""
+        services = self._services
+        membership = services.membership()
+        if self.lane not in membership.lanes or membership.metadata is None:
+            raise Doubt("ownership", Cure.RENEW, "the lane is not assigned at the moment")
+        if self.lane == 0 and self._checkpoints.lanes_record is None:
+            transactor.checkpoint(LANES_KEY, orjson.dumps({"v": 1, "lanes": services.lanes}), self._reports.own)
+        transactor.prove_ownership(self._checkpoints.next_offset, membership.metadata)
+
+    def _check_deliveries(self) -> None:
+        if self._reports.failures:
+            failure = self._reports.failures[0]
+            raise Doubt("delivery", cure(failure.error)[0], f"{failure.error} on {failure.topic}")
+
+    # ------------------------------------------------------------------ doubts
+
+    def _answer(self, doubt: Doubt, records: int) -> None:
+        """What is due beside a new producer."""
+        if doubt.passing:
+            _log.info("lane %d renews its producer: %s", self.lane, doubt)
+            return
+        _log.warning("lane %d renews its producer: %s", self.lane, doubt)
+        self.state = f"in doubt: {doubt}"
+        if doubt.cure is Cure.SPLIT and records:
+            if self._bisection.failed(records):
+                self._hand.replace_first(lambda stream, entry: self._refuse(stream, entry, str(doubt)))
+            return
+        if doubt.cure is Cure.TOPIC and self._suspend():
+            return
+        if doubt.cure is Cure.NOT_OURS:
+            self._post(self._services.listener.lane_refused, self.lane)
+            self._set_mode(Mode.HOLD)
+            return
+        self._setbacks += 1
+        until = time.monotonic() + min(_RETRY_MAX_S, 0.05 * 2 ** min(self._setbacks, 10))
+        while self._mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
+            self._collect(left_s)
+
+    def _refuse(self, stream: str, entry: Entry, reason: str) -> Entry:
+        topic = self._services.client.dead_letter_topic
+        if entry.topic == topic:
+            raise Doubt("dead letter", Cure.TOPIC, f"{topic} does not take a dead letter: {reason}")
+        _log.warning("lane %d: position %d of %s is refused by Kafka: %s", self.lane, entry.position, stream, reason)
+        return refused(entry, stream, topic, reason)
+
+    def _suspend(self) -> bool:
+        """Set the streams aside whose topics failed; True where there was one."""
+        failed = [f for f in self._reports.failures if f.stream is not None and cure(f.error)[0] is Cure.TOPIC]
+        for stream, topic, error in failed:
+            if stream is not None and self._suspensions.add(stream, topic, time.monotonic()):
+                self._hand.suspend(stream)
+                _log.error("stream %s is suspended: topic %s: %s", stream, topic, cure(error)[1])
+                self._post(self._services.listener.suspended_stream, stream, topic, cure(error)[1])
+        return bool(failed)
+
+    def _restore_due(self) -> None:
+        """Take suspended streams up again whose topic is there."""
+        now = time.monotonic()
+        for stream, topic in self._suspensions.due(now):
+            if self._services.topics.writable(topic) is None:
+                self._suspensions.lifted(stream)
+                self._hand.restore(stream)
+                _log.warning("stream %s goes on: topic %s is there", stream, topic)
+                self._post(self._services.listener.restored_stream, stream)
+
+    # ------------------------------------------------------------------ waiting
+
+    def _collect(self, timeout_s: float) -> None:
+        """Take what streams have handed over; wait for the first of it at most so long."""
+        try:
+            item = self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
+            while True:
+                if item is not None:
+                    self._hand.arrive(item)
+                item = self._inbox.get_nowait()
+        except Empty:
+            return
+
+    def _wait_while_held(self) -> None:
+        self.state = "held"
+        self._discard()
+        while self._mode is Mode.HOLD:
+            self._collect(_IDLE_S)
+
+    def _still(self) -> None:
+        if self._mode is Mode.HOLD or (self._mode is Mode.FINISH and time.monotonic() >= self._deadline):
+            raise _InterruptedError
+
+    def _blocked(self) -> None:
+        self._still()
+        self.state = "blocked: another producer's transaction is open in the lane's partition"
+
+    def _discard(self) -> None:
+        if self._transactor is not None:
+            self._transactor.discard()
+            self._transactor = None
+
+    def _current(self) -> Transactor:
+        if self._transactor is None:
+            raise Doubt("producer", Cure.RENEW, "there is none")
+        return self._transactor
+
+    def _free(self, freed: list[Freed]) -> None:
+        for f in freed:
+            self._post(self._services.listener.committed, self.lane, f.checkpoint, f.entries, f.size_bytes)
+
+    def _post(self, call: Callable[..., object], *arguments: object) -> None:
+        self._services.post(call, *arguments)

@@ -1,0 +1,25 @@
+"""Telemetry events → log lines and metrics. The per-batch events make no log line."""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+
+import structlog
+
+from connector import telemetry
+
+_log = structlog.get_logger("connector.stream")
+
+
+class Observer:
+    """Call it with a telemetry event."""
+
+    def __init__(self, metrics: object) -> None:
+        self._metrics = metrics
+
+    def __call__(self, event: telemetry.Event) -> None:
+        if type(event) in (telemetry.BatchRead, telemetry.Committed):
+            return
+        _log.info(type(event).__name__, **{k: getattr(event, k) for k in event.__dataclass_fields__})
+
+    def token(self, event: object) -> None: ...

@@ -1,0 +1,1 @@
+"""Adapters: one file a kind of platform, and the WebSocket they share. The pipeline never names a platform."""

@@ -1,0 +1,180 @@
+"""A WebSocket of a platform on aiohttp, and the adapter of the guide's two kinds.
+
+Frames are read undecoded: a text frame with invalid UTF-8 is the event's problem, not the connection's. aiohttp's
+automatic heartbeat is off: it would kill a socket that back-pressure left unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import WSMsgType
+from yarl import URL
+
+from connector.core.pointer import compile_pointer
+from connector.errors import DialError
+from connector.model import DialFailure, FailureKind, Token
+from connector.ports import Closed, Connection, FrameKind
+
+_CLOSE_S = 1.0
+_ABNORMAL = 1006
+_TOO_BIG = 1009
+_NETWORK_FROM_STATUS = 500
+
+
+class WebSocketConnection:
+    """Implements :class:`connector.ports.Connection`."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        self._socket = socket
+        self._ended: Closed | None = None
+
+    async def receive(self) -> bytes | Closed | FrameKind:
+        """See :meth:`connector.ports.Connection.receive`."""
+        if self._ended is not None:
+            return self._ended
+        message = await self._socket.receive()
+        if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+            return message.data if type(message.data) is bytes else bytes(message.data)
+        if message.type is WSMsgType.PING:
+            return await self._pong(message.data)
+        if message.type is WSMsgType.PONG:
+            return FrameKind.PONG
+        return self._ending(message.type, message.data, message.extra)
+
+    async def _pong(self, payload: bytes) -> Closed | FrameKind:
+        try:
+            await self._socket.pong(payload)
+        except (ConnectionError, aiohttp.ClientError):
+            return self._end(_ABNORMAL, "lost while answering a ping")
+        return FrameKind.PONG
+
+    def _ending(self, kind: WSMsgType, data: object, extra: object) -> Closed | FrameKind:
+        if kind is WSMsgType.CLOSE:
+            return self._end(data if isinstance(data, int) and data else _ABNORMAL, str(extra or ""))
+        if isinstance(data, aiohttp.WebSocketError) and data.code == _TOO_BIG:
+            self._end(_TOO_BIG, "message too big")
+            return FrameKind.OVERSIZE
+        detail = type(data).__name__ if isinstance(data, Exception) else "the TCP connection ended"
+        return self._end(_ABNORMAL, detail)
+
+    async def ping(self) -> None:
+        """See :meth:`connector.ports.Connection.ping`."""
+        try:
+            await self._socket.ping()
+        except (ConnectionError, aiohttp.ClientError, RuntimeError):
+            return  # receive() tells
+
+    async def close(self, code: int, reason: str) -> None:
+        """See :meth:`connector.ports.Connection.close`."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._socket.close(code=code, message=reason.encode()[:123])
+        except (TimeoutError, ConnectionError, aiohttp.ClientError, RuntimeError):
+            return
+
+    def _end(self, code: int, reason: str) -> Closed:
+        self._ended = Closed(code, reason)
+        return self._ended
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePlatform:
+    """A platform of kind ``genesys-sequence`` or ``nice-offset``: where it is and what its wire calls things."""
+
+    stream_url: str
+    snapshot_url: str | None
+    position_parameter: str
+    position_field: str
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    max_frame_bytes: int = 67_108_864
+
+
+class SequenceSource:
+    """Implements :class:`connector.ports.Source` for one stream (``channel``) of such a platform."""
+
+    def __init__(self, session: aiohttp.ClientSession, platform: SequencePlatform, channel: str) -> None:
+        self._session = session
+        self._platform = platform
+        self._url = URL(platform.stream_url.replace("{channel}", quote(channel, safe="")))
+        self._snapshot_position = compile_pointer(platform.position_field)
+
+    async def dial(self, token: Token, position: int | None, timeout_s: float) -> Connection:
+        """See :meth:`connector.ports.Source.dial`."""
+        url = self._url
+        if position is not None:
+            url = url.update_query({self._platform.position_parameter: str(position)})
+        try:
+            async with asyncio.timeout(timeout_s):
+                socket = await self._session.ws_connect(
+                    url,
+                    headers=self._headers(token),
+                    autoclose=False,
+                    autoping=False,
+                    heartbeat=None,
+                    max_msg_size=self._platform.max_frame_bytes,
+                    decode_text=False,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise DialError(refusal(error.status, error.message, error.headers)) from error
+        except TimeoutError as error:
+            raise DialError(DialFailure(FailureKind.NETWORK, f"no handshake within {timeout_s:g} s")) from error
+        except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
+            raise DialError(DialFailure(FailureKind.NETWORK, f"{type(error).__name__}: {error}")) from error
+        return WebSocketConnection(socket)
+
+    async def snapshot_position(self, token: Token) -> int | None:
+        """See :meth:`connector.ports.Source.snapshot_position`."""
+        if self._platform.snapshot_url is None:
+            return None
+        try:
+            async with self._session.get(
+                self._platform.snapshot_url, headers=self._headers(token), timeout=aiohttp.ClientTimeout(total=30)
+            ) as response:
+                if not response.ok:
+                    raise DialError(refusal(response.status, response.reason or "", response.headers))
+                position = self._snapshot_position(await response.json(content_type=None))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            detail = f"the snapshot could not be read: {type(error).__name__}: {error}"
+            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+        if type(position) is not int:
+            detail = f"the snapshot has no integer at {self._platform.position_field}"
+            raise DialError(DialFailure(FailureKind.REJECTED, detail))
+        return position
+
+    def _headers(self, token: Token) -> dict[str, str]:
+        return {**self._platform.headers, "Authorization": f"Bearer {token.value}", "Accept": "application/json"}
+
+
+def refusal(status: int, message: str, headers: Mapping[str, str] | None) -> DialFailure:
+    """What an HTTP answer other than the one hoped for means."""
+    headers = headers or {}
+    retry_after_s = read_retry_after(headers.get("Retry-After"), headers.get("Date"))
+    kinds = {401: FailureKind.UNAUTHORIZED, 403: FailureKind.FORBIDDEN, 429: FailureKind.THROTTLED}
+    kind = kinds.get(status)
+    if kind is None:
+        kind = FailureKind.NETWORK if status >= _NETWORK_FROM_STATUS else FailureKind.REJECTED
+        if status == 503 and retry_after_s is not None:  # noqa: PLR2004 - Service Unavailable
+            kind = FailureKind.THROTTLED
+    return DialFailure(kind, message, status, retry_after_s)
+
+
+def read_retry_after(value: str | None, date: str | None) -> float | None:
+    """Retry-After in seconds (RFC 9110 §10.2.3); a date counts from the answer's own Date."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+        since = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        return max(0.0, (until - since).total_seconds())
+    except (ValueError, TypeError):
+        return None

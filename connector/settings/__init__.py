@@ -1,0 +1,45 @@
+"""The configuration: one file, the environment over it, secrets from files; every fault at once.
+
+``load`` is the only reader of files and environment. The models are frozen; ``docs/configuration.md`` is made
+from them (``python -m connector.settings_reference``).
+"""
+
+from connector.settings.addresses import is_loopback, split_address
+from connector.settings.caution import warnings
+from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
+from connector.settings.loading import load
+from connector.settings.platform import AuthSettings, PlatformSettings, PositionSettings, SnapshotSettings
+from connector.settings.root import Settings
+from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings
+from connector.settings.worker import (
+    HttpSettings,
+    NetworkSettings,
+    RedisSettings,
+    RotationSettings,
+    WorkerBufferSettings,
+)
+
+__all__ = [
+    "AuthSettings",
+    "CommitSettings",
+    "HttpSettings",
+    "KafkaSettings",
+    "MatchSettings",
+    "MembershipSettings",
+    "NetworkSettings",
+    "PlatformSettings",
+    "PositionSettings",
+    "RedisSettings",
+    "RotationSettings",
+    "RouteSettings",
+    "Settings",
+    "SnapshotSettings",
+    "StreamBufferSettings",
+    "StreamSettings",
+    "TopicsSettings",
+    "WorkerBufferSettings",
+    "is_loopback",
+    "load",
+    "split_address",
+    "warnings",
+]

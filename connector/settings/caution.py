@@ -1,0 +1,42 @@
+"""What is allowed, but that its operator should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from connector.settings.addresses import is_loopback, split_address
+from connector.settings.client import reveal
+from connector.settings.root import Settings
+
+_PLAIN = {"ws": "tokens and events are", "http": "credentials or customers' data are", "redis": "tokens are"}
+
+
+def warnings(settings: Settings) -> list[str]:
+    """One line for each risk, with its path, for the log at start; no secrets."""
+    return [*_plain_connections(settings), *_open_listeners(settings), *_unverified_brokers(settings)]
+
+
+def _plain_connections(settings: Settings) -> Iterator[str]:
+    urls = {"redis.url": settings.redis.url.get_secret_value() if settings.redis else None}
+    for name, platform in settings.platforms.items():
+        urls[f"platforms.{name}.stream_url"] = platform.stream_url
+        urls[f"platforms.{name}.snapshot_url"] = platform.snapshot_url
+        urls[f"platforms.{name}.auth.token_url"] = platform.auth.token_url
+    for path, url in urls.items():
+        parts = urlsplit(url or "")
+        scheme = parts.scheme.lower()
+        if scheme in _PLAIN and not is_loopback(parts.hostname or ""):
+            yield f"{path}: {scheme}:// off loopback: {_PLAIN[scheme]} sent in clear text"
+
+
+def _open_listeners(settings: Settings) -> Iterator[str]:
+    for key, address in (("listen", settings.http.listen), ("probes", settings.http.probes)):
+        if address is not None and not is_loopback(split_address(address)[0]):
+            yield f"http.{key}: is not on loopback: who can reach it can read it without a password"
+
+
+def _unverified_brokers(settings: Settings) -> Iterator[str]:
+    client = {name: str(reveal(value)).lower() for name, value in settings.kafka.client.items()}
+    if client.get("enable.ssl.certificate.verification") == "false":
+        yield "kafka.client.enable.ssl.certificate.verification: false: anyone can pose as a broker"

@@ -1,0 +1,96 @@
+"""``streams[]``: one subscription and where its events go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from connector.settings.addresses import JsonPointer, Name, NonEmpty, TopicName
+from connector.settings.fields import Section
+
+Start = Literal["earliest", "latest", "snapshot"] | int
+_LARGEST_POSITION = 2**63 - 1
+
+
+def _start(value: Any) -> Any:  # noqa: ANN401  # whatever the file holds
+    if value in ("earliest", "latest", "snapshot"):
+        return value
+    digits = str(value)
+    if isinstance(value, int | str) and digits.isascii() and digits.isdigit() and int(digits) <= _LARGEST_POSITION:
+        return int(digits)
+    raise ValueError("should be earliest, latest, snapshot or a position, an integer of at least 0")
+
+
+def _glob(pattern: str) -> str:
+    if pattern.count("[") != pattern.count("]"):
+        raise ValueError("should be a glob: *, ? and [characters], each bracket closed")
+    return pattern
+
+
+class MatchSettings(Section):
+    """Which events a route takes."""
+
+    event_type: Annotated[str, Field(min_length=1), AfterValidator(_glob)] = Field(
+        description="Glob over the event's type as the platform wrote it: `*`, `?`, `[…]`; case matters."
+    )
+
+
+class RouteSettings(Section):
+    """A topic for some of a stream's events."""
+
+    match: MatchSettings = Field(description="Which events.")
+    topic: TopicName = Field(description="Their topic.")
+    priority: Literal["normal", "high"] = Field(
+        default="normal", description="`high`: such an event is committed at once; the order stays."
+    )
+
+
+class StreamBufferSettings(Section):
+    """Memory of a stream. When it is full, its socket is not read."""
+
+    events: int = Field(default=5000, ge=1, le=10_000_000, description="Most events in hand.")
+    bytes: int = Field(default=16_777_216, ge=1024, description="Most bytes of events in hand.")
+
+
+class StreamSettings(Section):
+    """One subscription and where its events go."""
+
+    name: Name = Field(description="Its name for ever: positions, lane and `ce_source` depend on it.")
+    platform: str = Field(description="Name of its platform in `platforms`.")
+    topic: TopicName = Field(description="Topic of the events that no route takes.")
+    channel: NonEmpty | None = Field(default=None, description="What `{channel}` stands for; by default the name.")
+    start: Annotated[Start, BeforeValidator(_start)] = Field(
+        default="latest",
+        description=(
+            "Where a stream without checkpoint begins: `earliest` (position 0), `latest` (the present), "
+            "`snapshot` (the platform's state, then the present) or after a position."
+        ),
+    )
+    on_gap: Literal["snapshot", "continue", "stop"] = Field(
+        default="snapshot",
+        description="What follows a gap record; `snapshot` means `continue` on a platform without `snapshot_url`.",
+    )
+    key: list[JsonPointer] = Field(
+        default_factory=lambda: ["/conversationId", "/userId", "/agentId", "/queueId"],
+        max_length=16,
+        description="JSON pointers of the record key, the first present; at last the stream's name.",
+    )
+    type: JsonPointer = Field(default="/eventType", description="JSON pointer of the event's type.")
+    time: JsonPointer = Field(default="/eventTime", description="JSON pointer of the event's time.")
+    type_prefix: Annotated[str, Field(pattern=r"^[\x21-\x7e]*$", max_length=200)] = Field(
+        default="", description="Put before the type in `ce_type`."
+    )
+    value: Literal["raw"] = Field(default="raw", description="`raw`: the platform's event byte for byte.")
+    routes: list[RouteSettings] = Field(default_factory=list, description="The first that matches wins, else `topic`.")
+    buffer: StreamBufferSettings = Field(default_factory=StreamBufferSettings, description="Memory of the stream.")
+
+    @property
+    def channel_name(self) -> str:
+        """What ``{channel}`` in the platform's URL stands for; not yet quoted."""
+        return self.channel if self.channel is not None else self.name
+
+    def topics(self) -> Iterator[str]:
+        """Every event topic the stream may write, each once, ``topic`` first."""
+        yield from dict.fromkeys([self.topic, *(route.topic for route in self.routes)])

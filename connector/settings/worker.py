@@ -1,0 +1,102 @@
+"""Sections about the worker itself: its memory, the pace of rotations and recovery, its HTTP listener, Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from connector.settings.addresses import Listen, redis_url
+from connector.settings.fields import Document, PositiveSeconds, Seconds, Section, checked
+from connector.settings.secret_files import Fault
+
+
+class WorkerBufferSettings(Section):
+    """Memory of the worker."""
+
+    worker_bytes: int = Field(
+        default=536_870_912,
+        ge=1_048_576,
+        description=(
+            "Most bytes of events in hand over all streams: both sockets, the producer's queue, "
+            "and the batch kept for sending again. Beyond it sockets are not read; nothing is dropped."
+        ),
+    )
+
+
+def _rotation_faults(rotation: Document) -> Iterator[Fault]:
+    match rotation.get("jitter_seconds"):
+        case [int() | float() as least, int() | float() as most] if least > most:
+            yield Fault(("jitter_seconds",), "should be two numbers, the smaller first")
+        case _:
+            return
+
+
+class RotationSettings(Section):
+    """How streams change to a new token. A rotation never backs off."""
+
+    jitter_seconds: tuple[Annotated[Seconds, Field(le=60)], Annotated[Seconds, Field(le=60)]] = Field(
+        default=(0.05, 0.1), description="Least and most random delay before a stream's new socket opens."
+    )
+    max_parallel: int = Field(default=50, ge=1, le=10_000, description="Most rotations at once in this worker.")
+    _checked = checked(_rotation_faults)
+
+
+def _network_faults(network: Document) -> Iterator[Fault]:
+    first = network.get("backoff_seconds", 1)
+    most = network.get("backoff_max_seconds", 30)
+    if isinstance(first, int | float) and isinstance(most, int | float) and first > most:
+        yield Fault(("backoff_seconds",), "should be at most backoff_max_seconds")
+
+
+class NetworkSettings(Section):
+    """How streams recover from a lost network. Rotations neither use nor change this state."""
+
+    backoff_seconds: PositiveSeconds = Field(
+        default=1, le=3600, description="Back-off after the first failure; doubles with each, with full jitter."
+    )
+    backoff_max_seconds: PositiveSeconds = Field(default=30, le=3600, description="Longest back-off.")
+    breaker_failures: int = Field(
+        default=5, ge=1, le=1000, description="Failures in a row that open the circuit breaker."
+    )
+    breaker_seconds: PositiveSeconds = Field(
+        default=30, le=3600, description="How long the breaker stays open before it probes by itself."
+    )
+    _checked = checked(_network_faults)
+
+
+def _http_faults(http: Document) -> Iterator[Fault]:
+    if http.get("probes") is not None and http.get("probes") == http.get("listen", "127.0.0.1:8080"):
+        yield Fault(("probes",), "is the same as listen; leave it out")
+
+
+class HttpSettings(Section):
+    """Where the worker answers HTTP."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:8080", description="`HOST:PORT` of the management API, probes and metrics."
+    )
+    probes: Listen | None = Field(
+        default=None, description="`HOST:PORT` for probes and metrics alone; without it they are on `listen`."
+    )
+    _checked = checked(_http_faults)
+
+
+def _redis_faults(redis: Document) -> Iterator[Fault]:
+    url = redis.get("url")
+    try:
+        redis_url(
+            url.get_secret_value() if isinstance(url, SecretStr) else str(url if url is not None else "redis://x")
+        )
+    except ValueError as error:
+        yield Fault(("url",), str(error))
+
+
+class RedisSettings(Section):
+    """Optional: lets workers share tokens. The promise never needs it."""
+
+    url: SecretStr = Field(description="`redis://`, `rediss://` or `unix://` URL, with user and password if needed.")
+    url_file: Path | None = Field(default=None, description="File that holds the URL.")
+    _checked = checked(_redis_faults, secrets=("url",))

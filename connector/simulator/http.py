@@ -1,0 +1,172 @@
+"""The platform's HTTP side on aiohttp: routes in, answers out. What to answer is decided in ``admission``."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError, validate_call
+
+from connector.simulator import report
+from connector.simulator.admission import Answer, admit, authorize, token_answer, troubled_answer
+from connector.simulator.controls import CONTROLS, Controls
+from connector.simulator.ledger import lost
+from connector.simulator.session import Ending, Session
+from connector.simulator.sockets import ServerSocket
+from connector.simulator.world import World
+
+_MAX_REQUEST_BYTES = 16 * 1024 * 1024
+_FORM = "application/x-www-form-urlencoded"
+
+
+class HttpSide:
+    """The routes of one platform."""
+
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+        self._world: World = controls.world
+        self._stopping = asyncio.Event()
+        self._calls: dict[str, Callable[..., Any]] = {name: validate_call(getattr(controls, name)) for name in CONTROLS}
+
+    def application(self) -> web.Application:
+        """A fresh application with all routes."""
+        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+        app.add_routes(
+            [
+                web.post("/token", self._token),
+                web.get("/stream/{channel}", self._stream),
+                web.get("/summary", self._summary),
+                web.get("/summary/{channel}", self._summary),
+                web.get("/_ctl/stats", self._stats),
+                web.get("/_ctl/ledger", self._ledger),
+                web.post("/_ctl/{name}", self._control),
+            ]
+        )
+        app.on_response_prepare.append(self._stamp)
+        return app
+
+    def stop(self) -> None:
+        """Let every handler come to its end: sockets close with 1001, delayed answers are given at once."""
+        self._stopping.set()
+        for each in self._world.sockets_of(None):
+            each.session.frozen_until_s = 0.0
+            each.session.order = Ending(1001, "the platform is going away")
+            each.nudge()
+
+    async def _stamp(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(self._world.platform_now(), usegmt=True)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _token(self, request: web.Request) -> web.Response:
+        trouble = self._world.board.take_token_trouble(self._world.now())
+        if trouble is not None:
+            troubled = troubled_answer(self._world, trouble)
+            if troubled is not None:
+                return _respond(troubled)
+            await self._pause(trouble.delay_s)
+        if request.content_type != _FORM:
+            return _respond(Answer(400, {"error": "invalid_request", "error_description": f"{_FORM} is wanted"}))
+        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        answer = token_answer(self._world, request.headers.get("Authorization"), form)
+        self._world.nudge()  # where a new token revokes the old ones, their sockets must close
+        return _respond(answer)
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        channel = request.match_info["channel"]
+        stalled_until_s = self._world.board.stalled_until(channel, self._world.now())
+        if stalled_until_s is not None:
+            await self._pause(stalled_until_s - self._world.now())
+        ws = web.WebSocketResponse(autoping=False, autoclose=False, compress=False)
+        if not ws.can_prepare(request):
+            return _respond(Answer(426, {"code": "upgrade.required"}, {"Upgrade": "websocket"}))
+        asked = request.query.get(self._world.settings.position_name)
+        admitted = admit(self._world, channel, request.headers.get("Authorization"), asked)
+        if isinstance(admitted, Answer):
+            return _respond(admitted)
+        await self._serve(request, ws, admitted)
+        return ws
+
+    async def _serve(self, request: web.Request, ws: web.WebSocketResponse, session: Session) -> None:
+        world = self._world
+        transport = request.transport
+        close_code = world.board.close_code_on_open(session.log.name, world.now())
+        if close_code is not None:
+            session.order = Ending(close_code, "closed on open by order")
+        opened: ServerSocket | None = None
+        try:
+            writer = await ws.prepare(request)
+            if transport is not None:
+                opened = ServerSocket(session, ws, writer, transport, world.now)
+                world.sockets.add(opened)
+                if self._stopping.is_set():
+                    session.order = Ending(1001, "the platform is going away")
+                await opened.serve()
+        except ConnectionError:
+            pass  # the client left during the handshake: the record below says so
+        finally:
+            session.write_down()
+            if opened is not None:
+                world.sockets.discard(opened)
+            close = lost(world.now()) if opened is None else opened.outcome()
+            world.ledger.closed(session.record, close, expiry=opened is not None and opened.expiry)
+
+    async def _summary(self, request: web.Request) -> web.Response:
+        token = authorize(self._world, request.headers.get("Authorization"))
+        if isinstance(token, Answer):
+            return _respond(token)
+        self._world.ledger.counts["snapshots"] += 1
+        channel = request.match_info.get("channel") or request.query.get("channel")
+        return _json(report.snapshot(self._world, channel or next(iter(self._world.streams), "default")))
+
+    async def _stats(self, _request: web.Request) -> web.Response:
+        return _json(self._controls.stats())
+
+    async def _ledger(self, request: web.Request) -> web.Response:
+        stream = request.query.get("stream")
+        if not stream:
+            return _respond(Answer(400, {"error": "stream is missing"}))
+        return _json(self._controls.ledger(stream))
+
+    async def _control(self, request: web.Request) -> web.Response:
+        call = self._calls.get(request.match_info["name"])
+        if call is None:
+            return _respond(Answer(404, {"error": "unknown control", "known": list(CONTROLS)}))
+        try:
+            return _json({"result": call(**await _arguments(request))})
+        except ValidationError as invalid:
+            return _respond(Answer(400, {"error": invalid.errors(include_url=False, include_context=False)}))
+        except (orjson.JSONDecodeError, binascii.Error, TypeError) as malformed:
+            return _respond(Answer(400, {"error": f"malformed arguments: {malformed}"}))
+
+
+async def _arguments(request: web.Request) -> dict[str, Any]:
+    """Query and JSON body together; ``data_base64`` stands for ``data`` that is not text."""
+    arguments: dict[str, Any] = dict(request.query)
+    if request.can_read_body:
+        arguments.update(orjson.loads(await request.read()))
+    encoded = arguments.pop("data_base64", None)
+    if encoded is not None:
+        arguments["data"] = base64.b64decode(encoded, validate=True)
+    return arguments
+
+
+def _json(value: Any) -> web.Response:  # noqa: ANN401 - whatever JSON can hold
+    return web.Response(body=orjson.dumps(value, default=list), content_type="application/json")
+
+
+def _respond(answer: Answer) -> web.Response:
+    if isinstance(answer.body, str):
+        return web.Response(text=answer.body, status=answer.status, headers=answer.headers, content_type="text/html")
+    body = orjson.dumps(answer.body, default=str)
+    return web.Response(body=body, status=answer.status, headers=answer.headers, content_type="application/json")

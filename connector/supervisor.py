@@ -1,0 +1,214 @@
+"""Lanes → streams: starts and stops pipelines as ownership changes (DESIGN.md §3, KAFKA.md 12-14).
+
+Two threads speak to it: the group membership (:class:`connector.ports.LaneOwner`) and, through the loop, the lanes
+(:class:`connector.ports.LaneListener`). All state belongs to the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from connector import telemetry
+from connector.model import Checkpoint
+from connector.pipeline import StreamPipeline
+from connector.ports import Lane
+
+_STOP_S = 1.3
+_REGAIN_S = 2.0
+_FAULT_PAUSE_S = 5.0
+
+_log = structlog.get_logger("connector.supervisor")
+
+
+@dataclass(slots=True)
+class _LaneRuntime:
+    writer: Lane
+    pipelines: dict[str, StreamPipeline] = field(default_factory=dict)
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    held: bool = False
+
+
+class Supervisor:
+    """What this worker's lanes and streams are doing."""
+
+    def __init__(
+        self,
+        streams: Mapping[int, Sequence[str]],
+        make_lane: Callable[[int], Lane],
+        make_pipeline: Callable[[str, Lane], StreamPipeline],
+        observe: telemetry.Observer,
+        platform_time_ms: Callable[[str], int | None],
+        mismatched: Callable[[str], None],
+    ) -> None:
+        """``streams``: lane → names of its streams. ``mismatched``: the worker must end, with this reason."""
+        self._streams = streams
+        self._make_lane = make_lane
+        self._make_pipeline = make_pipeline
+        self._observe = observe
+        self._platform_time_ms = platform_time_ms
+        self.mismatched = mismatched
+        self._loop = asyncio.get_running_loop()
+        self._lanes: dict[int, _LaneRuntime] = {}
+        self._owned: frozenset[int] = frozenset()
+        self.joined = False
+        self.suspended: dict[str, str] = {}
+
+    # ------------------------------------------------------------------ from the membership's thread
+
+    def assigned(self, lanes: frozenset[int]) -> None:
+        """See :class:`connector.ports.LaneOwner`."""
+        self._loop.call_soon_threadsafe(self._assigned, lanes)
+
+    def revoked(self, lanes: frozenset[int], deadline: float) -> None:
+        """See :class:`connector.ports.LaneOwner`."""
+        stopping: concurrent.futures.Future[list[Lane]] = concurrent.futures.Future()
+        self._loop.call_soon_threadsafe(self._revoked, lanes, stopping)
+        try:
+            for lane in stopping.result(max(0.0, deadline - time.monotonic())):
+                lane.ended.wait(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            return  # a stalled loop; the next owner's init fences what is left
+
+    def lost(self, lanes: frozenset[int]) -> None:
+        """See :class:`connector.ports.LaneOwner`."""
+        self._loop.call_soon_threadsafe(self._lost, lanes)
+
+    # ------------------------------------------------------------------ ownership
+
+    def _assigned(self, lanes: frozenset[int]) -> None:
+        self.joined = True
+        self._owned = lanes
+        for number in [n for n, lane in self._lanes.items() if lane.held and n not in lanes]:
+            self._close(number, "the lane is another worker's")
+        for number in sorted(lanes):
+            runtime = self._lanes.get(number)
+            if runtime is not None:
+                runtime.held = False
+                runtime.writer.resume()
+            elif number == 0 or self._streams.get(number):  # lane 0 carries the number of lanes
+                runtime = self._lanes[number] = _LaneRuntime(self._make_lane(number))
+                runtime.writer.start()
+        _log.info("lanes assigned", lanes=sorted(lanes), open=sorted(self._lanes))
+
+    def _revoked(self, lanes: frozenset[int], stopping: concurrent.futures.Future[list[Lane]]) -> None:
+        self._owned -= lanes
+        stopping.set_result([writer for n in lanes if (writer := self._close(n, "the lane moves")) is not None])
+        _log.info("lanes revoked", lanes=sorted(lanes))
+
+    def _lost(self, lanes: frozenset[int]) -> None:
+        self._owned -= lanes
+        for number in lanes:
+            self._hold(number)
+        _log.warning("lanes lost from sight; sockets stay, nothing is written", lanes=sorted(lanes))
+
+    def _hold(self, number: int) -> None:
+        runtime = self._lanes.get(number)
+        if runtime is not None:
+            runtime.held = True
+            runtime.writer.hold()
+
+    def _close(self, number: int, reason: str) -> Lane | None:
+        runtime = self._lanes.pop(number, None)
+        if runtime is None:
+            return None
+        for pipeline in runtime.pipelines.values():
+            pipeline.stop(reason)
+        runtime.writer.finish(time.monotonic() + (0.0 if runtime.held else _STOP_S))
+        return runtime.writer
+
+    # ------------------------------------------------------------------ from the lanes
+
+    def lane_opened(self, lane: int, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        runtime = self._lanes.get(lane)
+        if runtime is None:
+            return
+        runtime.checkpoints.update(checkpoints)
+        for name in self._streams.get(lane, ()):
+            pipeline = runtime.pipelines[name] = self._make_pipeline(name, runtime.writer)
+            pipeline.start(checkpoints.get(name))
+
+    def committed(self, lane: int, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        runtime = self._lanes.get(lane)
+        pipeline = runtime.pipelines.get(checkpoint.stream) if runtime is not None else None
+        if runtime is None or pipeline is None:
+            return
+        runtime.checkpoints[checkpoint.stream] = checkpoint
+        pipeline.committed(checkpoint, entries, size_bytes)
+        now_ms, event_ms = self._platform_time_ms(checkpoint.stream), checkpoint.event_time_ms
+        lag_s = None if now_ms is None or event_ms is None else (now_ms - event_ms) / 1000
+        self._observe(telemetry.Committed(checkpoint.stream, checkpoint, entries, size_bytes, lag_s))
+
+    def rewound(self, lane: int, checkpoint: Checkpoint, incarnation: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        runtime = self._lanes.get(lane)
+        pipeline = runtime.pipelines.get(checkpoint.stream) if runtime is not None else None
+        if pipeline is not None:
+            pipeline.restart(checkpoint, incarnation)
+
+    def suspended_stream(self, stream: str, topic: str, reason: str) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        self.suspended[stream] = f"topic {topic}: {reason}"
+        self._observe(telemetry.Suspended(stream, topic, reason))
+
+    def restored_stream(self, stream: str) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        self.suspended.pop(stream, None)
+        self._observe(telemetry.Restored(stream))
+
+    def lane_refused(self, lane: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        self._hold(lane)
+        self._loop.call_later(_REGAIN_S, self._regain, lane)
+
+    def _regain(self, lane: int) -> None:
+        """A refused lane that the group still says is ours is tried again; the group's word comes first."""
+        runtime = self._lanes.get(lane)
+        if runtime is None or not runtime.held:
+            return
+        if lane in self._owned:
+            runtime.held = False
+            runtime.writer.resume()
+
+    # ------------------------------------------------------------------ faults and views
+
+    def pipeline_failed(self, stream: str, error: BaseException) -> None:
+        """A fault of the bridge's own: start the stream again from its last commit, the others are not touched."""
+        self._observe(telemetry.StreamFailed(stream, f"{type(error).__name__}: {error}"))
+        for runtime in self._lanes.values():
+            pipeline = runtime.pipelines.pop(stream, None)
+            if pipeline is not None:
+                pipeline.stop("fault")
+                self._loop.call_later(_FAULT_PAUSE_S, self._again, runtime, stream)
+
+    def _again(self, runtime: _LaneRuntime, stream: str) -> None:
+        if runtime in self._lanes.values() and stream not in runtime.pipelines:
+            pipeline = runtime.pipelines[stream] = self._make_pipeline(stream, runtime.writer)
+            pipeline.start(runtime.checkpoints.get(stream))
+
+    def unready(self) -> list[str]:
+        """Reasons why this worker does not do all its work; none where it does."""
+        if not self.joined:
+            return ["the worker has not joined its group yet (is Kafka away?)"]
+        reasons = [f"stream {stream} is suspended: {why}" for stream, why in self.suspended.items()]
+        for number, runtime in self._lanes.items():
+            if runtime.held or runtime.writer.state != "serving":
+                reasons.append(f"lane {number}: {'held' if runtime.held else runtime.writer.state}")
+            reasons += [
+                f"stream {name}: {pipeline.state}"
+                for name, pipeline in runtime.pipelines.items()
+                if not pipeline.connected
+            ]
+        return reasons
+
+    @property
+    def lanes(self) -> frozenset[int]:
+        """Lanes that the group gave to this worker."""
+        return self._owned

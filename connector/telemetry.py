@@ -1,0 +1,161 @@
+"""What happens in the bridge, as typed events: one name in log, metric and span.
+
+``pipeline`` and ``supervisor`` emit; ``app`` turns the events into log lines and metrics. Every record that is
+dropped, refused or missing is in one of them. Durations in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connector.model import Checkpoint, Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Root of all telemetry events of a stream."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState(Event):
+    """A stream's connection changed state (:class:`connector.core.states.State`)."""
+
+    state: str
+    sockets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dialing(Event):
+    """A socket is being opened at ``position``; ``why`` as in :class:`connector.core.states.Why`."""
+
+    socket: int
+    why: str
+    generation: int
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOpened(Event):
+    """A handshake succeeded after ``took_s``."""
+
+    socket: int
+    why: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SocketClosed(Event):
+    """A socket ended: ``by`` "us" or "peer"."""
+
+    socket: int
+    code: int
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RotationDone(Event):
+    """The newest token's socket carries the stream; ``how`` names what ended the overlap."""
+
+    generation: int
+    how: str
+    overlap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """A dial or a socket failed; ``path`` is network, rotation or auth, never two of them."""
+
+    path: str
+    detail: str
+    next_in_s: float | None
+    failures: int
+    breaker_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDied(Event):
+    """The stream reported its token's generation as dead."""
+
+    generation: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRead(Event):
+    """What one turn of the event loop read."""
+
+    events: int
+    size_bytes: int
+    duplicates: int
+    clamped: int
+    in_hand_events: int
+    in_hand_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoleSuspected(Event):
+    """Positions after ``after`` did not come; held ``held`` events behind them."""
+
+    after: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecorded(Event):
+    """Positions are missing for good; the gap record is on its way."""
+
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered(Event):
+    """An item could not be read and goes to the dead letters."""
+
+    after: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPaused(Event):
+    """The buffer is full: the socket is not read (``paused``), or is read again."""
+
+    paused: bool
+    in_hand_events: int
+    in_hand_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Event):
+    """A transaction with records of the stream committed; ``lag_s``: platform's now − last event's time."""
+
+    checkpoint: Checkpoint
+    entries: int
+    size_bytes: int
+    lag_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended(Event):
+    """A topic of the stream cannot be written."""
+
+    topic: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Event):
+    """The stream goes on after a suspension."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFailed(Event):
+    """A fault of the bridge's own in one stream; it starts again from its checkpoint."""
+
+    error: str
+
+
+Observer = Callable[[Event], None]

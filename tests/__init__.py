@@ -1,0 +1,1 @@
+"""The tests: ``unit``, ``properties``, ``contract``, ``integration``, and what they stand on in ``support``."""

@@ -1,0 +1,47 @@
+"""Fixtures for everybody: brokers."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.support import broker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.support.maven_broker import MavenBroker
+
+
+class OwnBroker(Protocol):
+    """What the fixture ``own_broker`` gives: a call starts one more broker, ended after the test."""
+
+    def __call__(self, *, proxied: bool = False, settings: Mapping[str, str] | None = None) -> MavenBroker:
+        """Start a broker, on request behind a proxy, with broker settings besides the defaults."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a broker shared by all tests: use names of your own (``broker.fresh_name``)."""
+    with broker.shared_broker(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    """A factory of brokers that a test may kill, freeze and start again."""
+    with contextlib.ExitStack() as stack:
+        made = 0
+
+        def start(*, proxied: bool = False, settings: Mapping[str, str] | None = None) -> MavenBroker:
+            nonlocal made
+            made += 1
+            started = broker.own_broker(tmp_path / f"kafka{made}", proxied=proxied, settings=dict(settings or {}))
+            stack.callback(started.close)
+            return started
+
+        yield start

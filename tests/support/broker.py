@@ -1,0 +1,128 @@
+"""Finds the broker that integration tests share: a cluster that is already there, a container, or Kafka from Maven.
+
+In this order: the cluster that ``KAFKA_BOOTSTRAP_SERVERS`` names; a container, if an engine runs and has the image; a
+Kafka of our own from Maven's jars (JDK >= 17); a container whose image must be fetched first. Where none works the
+tests fail and say why; they are never skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.support.maven_broker import BrokerUnavailableError, MavenBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_IMAGE: Final = "confluentinc/cp-kafka:7.9.0"
+_ENGINE_TIMEOUT_S: Final = 3.0
+_ADMIN_TIMEOUT_S: Final = 15.0
+_HELP: Final = (
+    "These tests need a Kafka broker. Install a JDK >= 17 and Maven (apt-get install openjdk-17-jre-headless maven), "
+    f"or have a container engine with the image {_IMAGE}, "
+    "or name a cluster: KAFKA_BOOTSTRAP_SERVERS=host:port."
+)
+
+
+@contextlib.contextmanager
+def shared_broker(directory: Path) -> Iterator[str]:
+    """The bootstrap servers of a broker for everybody; ended afterwards if it was started here."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        _check(given)
+        yield given
+        return
+    with contextlib.ExitStack() as stack:
+        yield _start_one(directory, stack)
+
+
+def own_broker(directory: Path, *, proxied: bool, settings: dict[str, str]) -> MavenBroker:
+    """A broker to be killed and frozen, started; it can only be Maven's."""
+    try:
+        broker = MavenBroker(directory, proxied=proxied, settings=settings)
+        broker.start()
+    except BrokerUnavailableError as exc:
+        pytest.fail(f"This test kills and freezes a broker of its own, from Maven's jars: {exc}", pytrace=False)
+    return broker
+
+
+def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str) -> None:
+    """Create a topic and wait for it; configuration names with ``_`` for ``.``."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    settings = {key.replace("_", "."): value for key, value in config.items()}
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=settings)
+    admin.create_topics([topic], operation_timeout=_ADMIN_TIMEOUT_S)[name].result(_ADMIN_TIMEOUT_S)
+
+
+def fresh_name(prefix: str) -> str:
+    """A name that no other test and no other run uses: clusters may be shared."""
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def _start_one(directory: Path, stack: contextlib.ExitStack) -> str:
+    failures: list[str] = []
+    attempts: dict[str, Callable[[], str]] = {
+        "container": lambda: _container(stack, fetch=False),
+        "Maven": lambda: _maven(directory, stack),
+        "container, its image fetched": lambda: _container(stack, fetch=True),
+    }
+    for name, attempt in attempts.items():
+        try:
+            return attempt()
+        except BrokerUnavailableError as exc:
+            failures.append(f"  {name}: {exc}")
+    return pytest.fail("\n".join([_HELP, *failures]), pytrace=False)
+
+
+def _maven(directory: Path, stack: contextlib.ExitStack) -> str:
+    broker = MavenBroker(directory)
+    stack.callback(broker.close)
+    broker.start()
+    return broker.bootstrap
+
+
+def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:
+    _find_engine(with_image=not fetch)
+    from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415  # it looks for an engine on import
+
+    container = KafkaContainer(_IMAGE).with_kraft()
+    for name, value in {
+        "KAFKA_NUM_PARTITIONS": "4",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    }.items():
+        container.with_env(name, value)
+    try:
+        stack.callback(container.stop)
+        container.start()
+    except Exception as exc:  # whatever its HTTP, Docker and wait libraries raise, another way may work
+        raise BrokerUnavailableError(f"it did not start: {exc}") from exc
+    return str(container.get_bootstrap_server())
+
+
+def _find_engine(*, with_image: bool) -> None:
+    """Ask the command line, not the library: that one leaves a socket open where no engine answers."""
+    question = ["docker", "image", "inspect", _IMAGE] if with_image else ["docker", "info"]
+    try:
+        subprocess.run(question, capture_output=True, text=True, check=True, timeout=_ENGINE_TIMEOUT_S)
+    except subprocess.CalledProcessError as exc:
+        raise BrokerUnavailableError(f"{' '.join(question)}: {exc.stderr.strip()}") from exc
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise BrokerUnavailableError(f"no container engine: {exc}") from exc
+
+
+def _check(bootstrap: str) -> None:
+    try:
+        AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=_ADMIN_TIMEOUT_S)
+    except KafkaException as exc:
+        pytest.fail(f"KAFKA_BOOTSTRAP_SERVERS={bootstrap} does not answer: {exc}\n{_HELP}", pytrace=False)

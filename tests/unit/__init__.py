@@ -1,0 +1,1 @@
+"""Tables and pure functions; no event loop, no network."""
