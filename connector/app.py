@@ -17,9 +17,11 @@ import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connector import __version__, settings as configuration
+from connector import __version__, telemetry
+from connector import settings as configuration
 from connector.auth.oauth import ClientCredentials, OAuthClient
 from connector.auth.service import TokenService
+from connector.buffer import WorkerBuffer
 from connector.clock import BootClock
 from connector.core.boundary import CommitBudget, CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
@@ -35,7 +37,8 @@ from connector.kafka.topics import TopicPlan, Topics
 from connector.kafka.writer import LaneServices, LaneWriter
 from connector.model import TopicLimits
 from connector.observer import Observer
-from connector.pipeline import StreamPipeline, StreamPlan, Surroundings, WorkerBuffer
+from connector.parts import Parts, Shared, StreamPlan
+from connector.pipeline import StreamPipeline
 from connector.platforms.websocket import SequencePlatform, SequenceSource
 from connector.ports import Lane
 from connector.settings import PlatformSettings, Settings, StreamSettings
@@ -61,14 +64,15 @@ def run_bridge(settings: Settings) -> int:
 class Bridge:
     """One worker."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, extra_observer: telemetry.Observer | None = None) -> None:
+        """``extra_observer`` sees every telemetry event too."""
         self._settings = settings
         self._clock = BootClock()
-        self._rng = Random()
+        self._rng = Random()  # noqa: S311 - jitter, not secrets
         self._stop = asyncio.Event()
         self._exit_code = EXIT_DONE
         self._metrics = Metrics()
-        self._observer = Observer(self._metrics)
+        self._observer = Observer(self._metrics, extra_observer)
         self._buffer = WorkerBuffer(settings.buffer.worker_bytes)
         self._rotations = asyncio.Semaphore(settings.rotation.max_parallel)
         self._limits: dict[str, TopicLimits] = {}
@@ -102,7 +106,7 @@ class Bridge:
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._serve(group)
-                    raise _Stopped  # ends the group's tasks: token services, sockets, watchers
+                    raise _Stopped  # noqa: TRY301 - ends the group's tasks: token services, sockets, watchers
             except* _Stopped:
                 pass
         _log.info("stopped", exit_code=self._exit_code)
@@ -218,23 +222,24 @@ class Bridge:
         platform = self._settings.platform_of(stream)
         router = Router(stream.topic, [Route(r.match.event_type, r.topic, r.priority == "high") for r in stream.routes])
         identity = StreamIdentity(self._settings.group, stream.platform, name)
-        return StreamPipeline(
-            self._stream_plan(stream, platform),
-            SequenceSource(self._sessions[stream.platform], _wire(platform), stream.channel or name),
-            FrameReader(platform.position.field),
-            Envelope(identity, router, key=stream.key, event_type=stream.type, type_prefix=stream.type_prefix),
-            self._tokens[stream.platform],
-            lane,
-            Surroundings(
-                clock=self._clock,
-                rng=self._rng,
-                spawn=partial(self._spawn, group, name),
-                rotations=self._rotations,
-                buffer=self._buffer,
-                limits=self._limits,
-                observe=self._observer,
-            ),
+        shared = Shared(
+            clock=self._clock,
+            rng=self._rng,
+            spawn=partial(self._spawn, group, name),
+            rotations=self._rotations,
+            buffer=self._buffer,
+            limits=self._limits,
+            observe=self._observer,
         )
+        parts = Parts(
+            source=SequenceSource(self._sessions[stream.platform], _wire(platform), stream.channel or name),
+            frames=FrameReader(platform.position.field),
+            envelope=Envelope(identity, router, key=stream.key, event_type=stream.type, type_prefix=stream.type_prefix),
+            tokens=self._tokens[stream.platform],
+            sink=lane,
+            shared=shared,
+        )
+        return StreamPipeline(self._stream_plan(stream, platform), parts)
 
     def _stream_plan(self, stream: StreamSettings, platform: PlatformSettings) -> StreamPlan:
         network, resumes = self._settings.network, platform.resume == "position"

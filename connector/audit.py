@@ -67,7 +67,7 @@ class AuditReport:
         return not self.unread and bool(self.streams) and all(stream.held for stream in self.streams)
 
 
-def audit(  # noqa: PLR0913  # the last three have defaults and are given by name
+def audit(  # the last three have defaults and are given by name
     client: Mapping[str, str | float],
     group: str,
     topics: Collection[str],

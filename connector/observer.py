@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import singledispatchmethod
-
 import structlog
 
 from connector import telemetry
@@ -14,10 +12,13 @@ _log = structlog.get_logger("connector.stream")
 class Observer:
     """Call it with a telemetry event."""
 
-    def __init__(self, metrics: object) -> None:
+    def __init__(self, metrics: object, extra: telemetry.Observer | None = None) -> None:
         self._metrics = metrics
+        self._extra = extra
 
     def __call__(self, event: telemetry.Event) -> None:
+        if self._extra is not None:
+            self._extra(event)
         if type(event) in (telemetry.BatchRead, telemetry.Committed):
             return
         _log.info(type(event).__name__, **{k: getattr(event, k) for k in event.__dataclass_fields__})

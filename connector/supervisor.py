@@ -202,9 +202,9 @@ class Supervisor:
             if runtime.held or runtime.writer.state != "serving":
                 reasons.append(f"lane {number}: {'held' if runtime.held else runtime.writer.state}")
             reasons += [
-                f"stream {name}: {pipeline.state}"
+                f"stream {name}: {pipeline.connection.state}"
                 for name, pipeline in runtime.pipelines.items()
-                if not pipeline.connected
+                if not pipeline.connection.connected
             ]
         return reasons
 

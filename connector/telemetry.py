@@ -130,7 +130,7 @@ class ReadingPaused(Event):
 
 @dataclass(frozen=True, slots=True)
 class Committed(Event):
-    """A transaction with records of the stream committed; ``lag_s``: platform's now − last event's time."""
+    """A transaction with records of the stream committed; ``lag_s``: the platform's now minus the last event's time."""
 
     checkpoint: Checkpoint
     entries: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -12,7 +13,7 @@ RETRY_BACKOFF_S = 0.25
 """librdkafka sends a request again no sooner; a commit that took nearly so long may have a straggler (rule 1)."""
 TRANSACTION_TIMEOUT_S = 30.0
 
-Properties = dict[str, object]
+Properties = dict[str, Any]
 
 _log = logging.getLogger("connector.kafka.librdkafka")
 

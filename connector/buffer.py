@@ -1,0 +1,35 @@
+"""The memory of a worker: events in hand of all its streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+ENTRY_OVERHEAD_BYTES = 1024
+"""What an event in hand costs beside its bytes: headers, key, objects, the producer's copy."""
+_ROOM = 0.75
+
+
+class WorkerBuffer:
+    """Bytes in hand of all streams of the worker; full means that sockets are not read."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._waiting: set[Callable[[], None]] = set()
+        self.used_bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self.used_bytes >= self._limit_bytes
+
+    def add(self, size_bytes: int) -> None:
+        """Bytes came in hand or, with a negative number, left it; who waits is called when there is room again."""
+        self.used_bytes += size_bytes
+        if size_bytes < 0 and self._waiting and self.used_bytes < self._limit_bytes * _ROOM:
+            waiting, self._waiting = self._waiting, set()
+            for call in waiting:
+                call()
+
+    def wait(self, call: Callable[[], None]) -> None:
+        """Call once there is room."""
+        self._waiting.add(call)

@@ -1,0 +1,56 @@
+"""What a stream's pipeline is made of: its plan, from the configuration, and its parts, built by ``app``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from connector import telemetry
+from connector.buffer import WorkerBuffer
+from connector.core.envelope import Envelope
+from connector.core.frames import FrameReader
+from connector.core.pointer import Lookup
+from connector.core.states import Policy
+from connector.model import TopicLimits
+from connector.ports import Clock, Sink, Source, TokenSource
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """What the configuration says about one stream. ``start``: ``earliest``, ``latest``, ``snapshot`` or a position."""
+
+    name: str
+    start: str | int
+    contiguous: bool
+    resumes: bool
+    policy: Policy
+    event_time: Lookup
+    buffer_events: int = 5000
+    buffer_bytes: int = 16_777_216
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What streams of a worker share. ``spawn`` starts a task that the worker's task group owns."""
+
+    clock: Clock
+    rng: Random
+    spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+    rotations: asyncio.Semaphore
+    buffer: WorkerBuffer
+    limits: Mapping[str, TopicLimits]
+    observe: telemetry.Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is a stream's own."""
+
+    source: Source
+    frames: FrameReader
+    envelope: Envelope
+    tokens: TokenSource
+    sink: Sink
+    shared: Shared
