@@ -1,4 +1,4 @@
-"""Fixtures for everybody: brokers."""
+"""Fixtures for everybody: brokers, and the bridge as a process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.support import broker
+from tests.support.bridge_process import BridgeProcess, Configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,5 +44,27 @@ def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
             started = broker.own_broker(tmp_path / f"kafka{made}", proxied=proxied, settings=dict(settings or {}))
             stack.callback(started.close)
             return started
+
+        yield start
+
+
+class StartBridge(Protocol):
+    """What the fixture ``bridge`` gives: a call starts a worker with this configuration, killed after the test."""
+
+    def __call__(self, config: Configuration, *, name: str = "bridge") -> BridgeProcess:
+        """Start a worker; it may not be ready yet."""
+        ...
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[StartBridge]:
+    """A factory of workers, each a process of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(config: Configuration, *, name: str = "bridge") -> BridgeProcess:
+            worker = BridgeProcess(tmp_path / name, config, name=name)
+            stack.callback(worker.kill9)
+            worker.start()
+            return worker
 
         yield start

@@ -15,6 +15,7 @@ class Cure(StrEnum):
     RENEW = "renew"  # nothing else: the outcome is unknown, or the cause is passing
     SPLIT = "split"  # a record is at fault: never send the same again, halve
     TOPIC = "topic"  # a topic is gone or forbidden: suspend its streams
+    FENCED = "fenced"  # perhaps by the lane's next owner: hear the group before the next init
     NOT_OURS = "not_ours"  # the group says that we are not a member: stop writing
     FORBIDDEN = "forbidden"  # a permission on the transactional id or the group is missing: wait, tell
 
@@ -40,8 +41,8 @@ _CURES: dict[str, tuple[Cure, str]] = {
     "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": (Cure.FORBIDDEN, "no permission on the transactional id"),
     "GROUP_AUTHORIZATION_FAILED": (Cure.FORBIDDEN, "no permission on the consumer group"),
     "CLUSTER_AUTHORIZATION_FAILED": (Cure.FORBIDDEN, "no permission on the cluster"),
-    "_FENCED": (Cure.RENEW, "the transaction timed out, or another producer took the transactional id"),
-    "INVALID_PRODUCER_EPOCH": (Cure.RENEW, "the transaction timed out at the broker"),
+    "_FENCED": (Cure.FENCED, "the transaction timed out, or another producer took the transactional id"),
+    "INVALID_PRODUCER_EPOCH": (Cure.FENCED, "the transaction timed out at the broker"),
     "OUT_OF_ORDER_SEQUENCE_NUMBER": (Cure.RENEW, "the broker lost track of the producer"),
     "_MSG_TIMED_OUT": (Cure.RENEW, "records were not acknowledged in time"),
     "_TIMED_OUT": (Cure.RENEW, "the broker did not answer in time"),

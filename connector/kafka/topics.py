@@ -13,7 +13,7 @@ from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.client import KafkaClient
 from connector.model import TopicLimits
 
-_REQUEST_S = 10.0
+_REQUEST_S = 5.0
 _COMPACTED = {
     "cleanup.policy": "compact",
     "segment.bytes": str(4 * 1024 * 1024),

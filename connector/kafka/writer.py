@@ -37,6 +37,8 @@ from connector.ports import LaneListener
 _IDLE_S = 1.0
 _OWNERSHIP_POLL_S = 0.05
 _RETRY_MAX_S = 5.0
+_HEAR_GROUP_S = 1.0
+"""A thawed zombie learns from the group within a second that it lost its lanes; its init would fence the successor."""
 
 _log = logging.getLogger("connector.lane")
 
@@ -296,7 +298,8 @@ class LaneWriter:
             self._set_mode(Mode.HOLD)
             return
         self._setbacks += 1
-        until = time.monotonic() + min(_RETRY_MAX_S, 0.05 * 2 ** min(self._setbacks, 10))
+        wait_s = _HEAR_GROUP_S if doubt.cure is Cure.FENCED else 0.0
+        until = time.monotonic() + max(wait_s, min(_RETRY_MAX_S, 0.05 * 2 ** min(self._setbacks, 10)))
         while self._mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
             self._collect(left_s)
 

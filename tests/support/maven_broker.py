@@ -158,7 +158,7 @@ class MavenBroker:
         return self._directory / "server.properties"
 
     def _choose_ports(self) -> None:
-        self._port, controller, second = _free_ports(3)
+        self._port, controller, second = free_ports(3)
         listeners = {"PLAINTEXT": self._port, "CONTROLLER": controller}
         advertised = {"PLAINTEXT": self._port}
         if self._proxy is not None:
@@ -187,7 +187,7 @@ def _listeners(ports: Mapping[str, int]) -> str:
     return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Distinct ports on which nothing listens now, outside the ephemeral range of Linux and macOS."""
     found: list[int] = []
     for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
