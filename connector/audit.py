@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, TopicPartition
@@ -40,6 +40,7 @@ _READER: Final = {
 }
 
 Ends = dict[tuple[str, int], int]
+Headers = list[tuple[str, str | bytes | None]]  # what the client gives, though its stubs allow dicts as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ class _Evidence:
 def _headers(message: Message) -> dict[str, bytes]:
     return {
         name: value.encode() if isinstance(value, str) else value
-        for name, value in message.headers() or ()
+        for name, value in cast("Headers", message.headers() or [])
         if value is not None
     }
 

@@ -124,7 +124,7 @@ def test_straggling_commit_publishes_the_next_transaction_of_the_same_producer(
     writer = _producer(proxy.bootstrap)
     writer.begin_transaction()
     _write(writer, "first")
-    _while_held(proxy, lambda: writer.commit_transaction(15))
+    _while_held(proxy, writer.commit_transaction)
 
     writer.begin_transaction()
     _write(writer, "second")
@@ -148,7 +148,7 @@ def test_straggling_abort_erases_the_next_transaction_of_the_same_producer(
     writer = _producer(proxy.bootstrap)
     writer.begin_transaction()
     _write(writer, "first")
-    _while_held(proxy, lambda: writer.abort_transaction(15))
+    _while_held(proxy, writer.abort_transaction)
 
     writer.begin_transaction()
     _write(writer, "second")
@@ -174,7 +174,7 @@ def test_paused_and_cut_connections_lose_nothing_that_is_repeated(broker: MavenB
     assert _visible(broker) == ["waits", "after the cut"]
 
 
-def _while_held(proxy: EndTxnProxy, end: Callable[[], None]) -> None:
+def _while_held(proxy: EndTxnProxy, end: Callable[[float], None]) -> None:
     """Run the end of a transaction; once its EndTxn is in the proxy's hands, lose the connection it came by."""
 
     def cut_when_held() -> None:
@@ -183,5 +183,5 @@ def _while_held(proxy: EndTxnProxy, end: Callable[[], None]) -> None:
 
     cutter = threading.Thread(target=cut_when_held)
     cutter.start()
-    end()
+    end(15)
     cutter.join()

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 _REQUEST_TIMEOUT_S = 15.0
+Headers = list[tuple[str, str | bytes | None]]  # what the client gives, though its stubs allow dicts as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _record(message: Message) -> Record:
         raise KafkaException(error)
     headers = {
         name: value.encode() if isinstance(value, str) else value
-        for name, value in message.headers() or ()
+        for name, value in cast("Headers", message.headers() or [])
         if value is not None
     }
     return Record(
