@@ -51,7 +51,6 @@ EXIT_CONFIGURATION = 2
 _RETRY_S = 2.0
 _LIMITS_EVERY_S = 60.0
 _LEAVE_S = 5.0
-_SMALLEST_MESSAGE_BYTES = 1000
 
 _log = structlog.get_logger("connector.app")
 
@@ -119,14 +118,13 @@ class Bridge:
             self._tokens[name] = self._token_service(name, platform, session)
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
-        admin = AdminClient(self._client.common())
-        topics = Topics(self._client, admin, self._settings.lanes, self._plan())
+        topics = Topics(self._client, AdminClient(self._client.common()), self._settings.lanes, self._plan())
         if not await self._prepare(topics):
             return
         for service in self._tokens.values():
             group.create_task(service.run())
         group.create_task(self._watch_limits(topics))
-        supervisor = self._supervisor = self._make_supervisor(group, admin, topics)
+        supervisor = self._supervisor = self._make_supervisor(group, topics)
         member = self._member = GroupMember(self._client, supervisor)
         member.start()
         try:
@@ -174,10 +172,6 @@ class Bridge:
                 )
         self._limits.update(found)
 
-    def _max_message_bytes(self) -> int:
-        smallest = min((limits.max_message_bytes for limits in self._limits.values()), default=1_000_000)
-        return max(_SMALLEST_MESSAGE_BYTES, min(smallest, 1_000_000_000))
-
     def _event_topics(self) -> list[str]:
         return sorted({topic for s in self._settings.streams for topic in [s.topic, *(r.topic for r in s.routes)]})
 
@@ -187,7 +181,7 @@ class Bridge:
 
     # ------------------------------------------------------------------ building
 
-    def _make_supervisor(self, group: asyncio.TaskGroup, admin: AdminClient, topics: Topics) -> Supervisor:
+    def _make_supervisor(self, group: asyncio.TaskGroup, topics: Topics) -> Supervisor:
         lanes: dict[int, list[str]] = {}
         for name in self._streams:
             lanes.setdefault(self._settings.lane_of(name), []).append(name)
@@ -204,13 +198,12 @@ class Bridge:
         commit = self._settings.commit
         services = LaneServices(
             client=self._client,
-            admin=admin,
             topics=topics,
             lanes=self._settings.lanes,
             worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             commit=CommitPolicy(commit.linger_seconds, commit.max_events, commit.max_bytes, commit.max_per_second),
             budget=CommitBudget(commit.max_per_second),
-            max_message_bytes=self._max_message_bytes,
+            limits=lambda: self._limits,
             membership=self._membership,
             listener=supervisor,
             post=_poster(asyncio.get_running_loop()),

@@ -4,132 +4,88 @@ One ledger stands behind all sockets of a stream. It knows positions, event time
 the caller's ``item`` passes through untouched. Rules (DESIGN.md §5):
 
 * the next position is fresh; one already seen is a duplicate, dropped and counted;
-* a hole is a *suspicion*: what came after it is held (bounded) while any socket may still deliver the range, or
-  until a second socket, dialled from before the hole, skips it too; only then it is a gap;
+* a hole is a *suspicion*: what came after it is held (bounded) while any open socket may still deliver the range. Once
+  all have skipped it, and then one dialled since skips it too, it is a gap;
 * k unreadable items between positions p and p + k + 1 *cover* those positions;
-* an item that goes back with a later event time than any seen starts a new epoch once the next one confirms it:
-  the platform's sequence was reset.
+* an item that goes back with a later event time than any seen starts a new epoch once a second one confirms it (the
+  platform's sequence was reset); once the old sequence goes on, its position was a lie: it is unreadable;
+* an item far ahead that its own socket takes back is held for a while, then it is unreadable too.
 
 The caller must announce every socket (:meth:`Ledger.opened`, :meth:`Ledger.closed`), and after an answer other than
-``FRESH`` or ``DUPLICATE`` must :meth:`Ledger.take` what has become due, in order.
+``FRESH`` or ``DUPLICATE``, after :meth:`Ledger.expire`, :meth:`Ledger.prove` and :meth:`Ledger.lost_track` must
+:meth:`Ledger.take` what has become due, in order.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Generic, NamedTuple, TypeVar
+from collections import deque
+from collections.abc import Callable
+from typing import Generic
 
-from connector.model import Checkpoint, DeadLetterId, Gap, GapReason
+from connector.core.holes import Held, Holes
+from connector.core.steps import Deliver, GapFound, HoleState, Item, Unreadable, Verdict
+from connector.core.unreadables import Unreadables
+from connector.core.views import View, Views
+from connector.model import Checkpoint, Gap, GapReason
 
-Item = TypeVar("Item")
+__all__ = ["Deliver", "GapFound", "HoleState", "Ledger", "Unreadable", "Verdict"]
 
-UNREADABLE_HOLD_S = 1.0
-"""How long an unreadable item waits for the next readable one, which tells whether it stands for a position."""
-RESET_HOLD_S = 1.0
-"""How long a step back with a later time waits for its successor before it is taken for a reset."""
-
-
-class Verdict(Enum):
-    """What became of an item."""
-
-    FRESH = auto()  # the next position: deliver it now; nothing else is due
-    DUPLICATE = auto()  # seen before
-    DEFERRED = auto()  # the ledger took the item; something may be due
+PATIENCE_S = 5.0
+"""How long an item waits for what explains it: an unreadable one for the next event, which tells whether it stands
+for a position; a step back for its successor; an item far ahead for the stream to reach it."""
+_LIES_REMEMBERED = 100
 
 
-class HoleState(Enum):
-    """What is known of the first hole."""
-
-    NONE = auto()
-    WAIT = auto()  # an open socket, or the next one, may still deliver the range
-    PROBE = auto()  # every open socket has skipped it: dial once more from before it
-    PROVEN = auto()  # a second dial skipped it too
-
-
-class Deliver(NamedTuple, Generic[Item]):
-    """An event, in its place."""
-
-    position: int
-    time_ms: int | None
-    item: Item
-
-
-class Unreadable(NamedTuple, Generic[Item]):
-    """An item without a usable position: the ``ordinal``-th after position ``after``; covers a position or not."""
-
-    after: int
-    ordinal: int
-    covers: int | None
-    sha256: str
-    item: Item
-
-
-class GapFound(NamedTuple):
-    """Positions that are missing for good."""
-
-    gap: Gap
-
-
-@dataclass(slots=True)
-class _View(Generic[Item]):
-    """What one socket has shown."""
-
-    asked: int | None
-    last: int | None = None
-    ordinal: int = 0
-    hashes: Counter[str] = field(default_factory=Counter)
-    witness: bool = False
-    went_back: Deliver[Item] | None = None
-
-    def moved_to(self, position: int) -> None:
-        self.last = position
-        self.ordinal = 0
-        self.hashes.clear()
-
-    @property
-    def after(self) -> int:
-        """The position that unreadable items of this socket stand behind."""
-        return self.last if self.last is not None else self.asked or 0
+def _undigested(_item: object) -> str:
+    return ""
 
 
 class Ledger(Generic[Item]):
     """Positions of one stream. ``high`` is the highest accounted for; None until the first of a ``latest`` start."""
 
-    def __init__(self, checkpoint: Checkpoint, *, contiguous: bool = True, hold_limit: int = 5000) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        contiguous: bool = True,
+        hold_limit: int = 5000,
+        digest: Callable[[Item], str] = _undigested,
+    ) -> None:
+        """``digest``: the SHA-256 of an event's bytes, asked only where its position turns out to be a lie."""
         self.epoch = checkpoint.epoch
         self.high = checkpoint.position
         self.max_time_ms = checkpoint.event_time_ms
         self._contiguous = contiguous
-        self._hold_limit = hold_limit
-        self._views: dict[int, _View[Item]] = {}
-        self._recorded = list(checkpoint.dead_letters)
-        self._unread: list[tuple[str, Item]] = []
-        self._held: dict[int, Deliver[Item]] = {}
-        self._held_order: list[int] = []
-        self._held_unread: dict[int, list[tuple[str, Item]]] = {}
-        self._hole_reason = GapReason.JUMP
-        self._witnesses = 0
+        self._digest = digest
+        self._views: Views[Item] = Views()
+        self._holes: Holes[Item] = Holes(hold_limit)
+        self._unread: Unreadables[Item] = Unreadables(checkpoint.dead_letters)
+        self._unread_due: float | None = None
+        self._back: Deliver[Item] | None = None
+        self._back_due: float | None = None
+        self._lies: deque[str] = deque(maxlen=_LIES_REMEMBERED)
+        self._lied_after = 0
         self._steps: list[Deliver[Item] | Unreadable[Item] | GapFound] = []
-        self._due_at: float | None = None
-        self._regular = not self._recorded
+        self._now = 0.0
+        self._regular = False
+        self._settle()
 
     # ------------------------------------------------------------------ sockets
 
     def opened(self, socket: int, asked: int | None) -> None:
-        """A socket was opened that resumes at or after ``asked``."""
-        self._views[socket] = _View(asked)
+        """A socket is being opened that resumes at or after ``asked``."""
+        self._views.opened(socket, asked)
 
     def closed(self, socket: int) -> None:
         """A socket will deliver nothing more."""
-        self._views.pop(socket, None)
+        self._views.closed(socket)
+        if all(view.number > self._lied_after for view in self._views):
+            self._lies.clear()
 
     def caught_up(self, socket: int) -> bool:
-        """Whether the socket itself has shown the highest position, and nothing is missing before it."""
+        """Whether the socket itself has shown the highest position before which nothing is missing."""
         view = self._views.get(socket)
-        return view is not None and view.last is not None and not self._held and view.last >= (self.high or 0)
+        return view is not None and view.last is not None and view.last == self.high and not view.stale
 
     # ------------------------------------------------------------------ items
 
@@ -141,28 +97,17 @@ class Ledger(Generic[Item]):
             if time_ms is not None and (self.max_time_ms is None or time_ms > self.max_time_ms):
                 self.max_time_ms = time_ms
             return Verdict.FRESH
-        return self._place(view, Deliver(position, time_ms, item), now)
+        self._now = now
+        verdict = self._place(view, Deliver(position, time_ms, item))
+        self._settle()
+        return verdict
 
     def unreadable(self, socket: int, sha256: str, item: Item, now: float) -> Verdict:
         """Place an item that cannot be parsed or has no position."""
-        view = self._views[socket]
-        after = view.after
-        view.ordinal += 1
-        view.hashes[sha256] += 1
-        self._regular = False
-        if after < (self.high or 0):
-            return Verdict.DUPLICATE
-        if after in self._held:
-            waiting = self._held_unread.setdefault(after, [])
-            if view.hashes[sha256] > sum(digest == sha256 for digest, _ in waiting):
-                waiting.append((sha256, item))
-            return Verdict.DEFERRED
-        known = sum(d.sha256 == sha256 for d in self._recorded) + sum(digest == sha256 for digest, _ in self._unread)
-        if view.hashes[sha256] <= known:
-            return Verdict.DUPLICATE
-        self._unread.append((sha256, item))
-        self._due_by(now + UNREADABLE_HOLD_S)
-        return Verdict.DEFERRED
+        self._now = now
+        verdict = self._note(self._views[socket], sha256, item)
+        self._settle()
+        return verdict
 
     def take(self) -> list[Deliver[Item] | Unreadable[Item] | GapFound]:
         """What has become due, in order."""
@@ -173,18 +118,19 @@ class Ledger(Generic[Item]):
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to decide."""
-        return self._due_at
+        instants = (self._unread_due, self._back_due, self._holes.deadline())
+        return min((at for at in instants if at is not None), default=None)
 
     def expire(self, now: float) -> None:
-        """Stop waiting for what would have explained an unreadable item or a step back."""
-        if self._due_at is None or now < self._due_at:
-            return
-        self._due_at = None
-        for view in self._views.values():
-            if view.went_back is not None:
-                self._reset(view)
-        if self._unread:
-            self._emit_unread(covered=0)
+        """Stop waiting for what would have explained an item."""
+        self._now = now
+        if self._back_due is not None and now >= self._back_due:
+            self._reset()
+        for event in self._holes.disbelieved(now):
+            self._disbelieve(event)
+            self._unread.move(event.position, self.high or 0)
+        if self._unread_due is not None and now >= self._unread_due:
+            self._release_unread()
         self._settle()
 
     # ------------------------------------------------------------------ holes
@@ -192,153 +138,219 @@ class Ledger(Generic[Item]):
     @property
     def held(self) -> int:
         """Events held behind a hole."""
-        return len(self._held)
+        return len(self._holes)
 
     def hole(self) -> HoleState:
         """What is known of the first hole."""
-        if not self._held:
+        first = self._holes.first
+        if first is None:
             return HoleState.NONE
-        if not self._views or not all(view.witness for view in self._views.values()):
+        skipping = self._views.skipping(self.high or 0)
+        if not skipping:
             return HoleState.WAIT
-        return HoleState.PROVEN if self._witnesses > 1 else HoleState.PROBE
+        return HoleState.PROVEN if any(view.number > first.opens for view in skipping) else HoleState.PROBE
 
     def prove(self) -> None:
         """Declare the first hole a gap; what was held behind it becomes due."""
-        if not self._held:
+        first = self._holes.first
+        if first is None:
             return
-        first = self._held[self._held_order[0]]
-        self._emit_unread(covered=0)
-        begin = (self.high or 0) + 1
-        gap = Gap(self.epoch, begin, first.position - 1, self.max_time_ms, first.time_ms, self._hole_reason)
-        self._steps.append(GapFound(gap))
-        self.high = first.position - 1
-        self._recorded.clear()
-        self._hole_filled()
+        begin, end = (self.high or 0) + 1, first.event.position - 1
+        self._release_unread()
+        self._steps.append(GapFound(Gap(self.epoch, begin, end, self.max_time_ms, first.event.time_ms, first.reason)))
+        self._unread.passed()
+        self.high = end
         self._drain()
+        self._settle()
 
     def lost_track(self) -> None:
-        """The stream broke before a position was known: what was missed cannot be named. A new epoch begins."""
+        """The stream broke and cannot be resumed: what was missed cannot be named. A new epoch begins anywhere."""
+        while self._holes:
+            self.prove()
+        if self._back is not None:
+            self._refute()
+        self._release_unread()
+        self._unread.passed()
         self.epoch += 1
+        self.high = None
         self._steps.append(GapFound(Gap(self.epoch, None, None, self.max_time_ms, None, GapReason.NO_RESUME)))
+        self._settle()
 
-    # ------------------------------------------------------------------ inside
+    # ------------------------------------------------------------------ events
 
-    def _place(self, view: _View[Item], event: Deliver[Item], now: float) -> Verdict:
-        if view.went_back is not None:
-            self._judge_step_back(view, event, now)
-        if self.high is not None and event.position <= self.high:
-            if self._later(event.time_ms):
-                view.went_back = event
-                self._regular = False
-                self._due_by(now + RESET_HOLD_S)
-                return Verdict.DEFERRED
-            view.moved_to(event.position)
-            self._settle()
+    def _place(self, view: View[Item], event: Deliver[Item]) -> Verdict:
+        position = event.position
+        if self._lies and self._digest(event.item) in self._lies:
+            return self._note(view, self._digest(event.item), event.item)
+        if view.stale:
+            if position > view.after and not self._later(event):
+                view.moved_to(position)
+                return Verdict.DUPLICATE
+            view.stale = False
+        if self.high is not None and position <= self.high and self._later(event):
+            return self._step_back(view, event)
+        if view.leaps and position < view.after:
+            self._doubt_leaps(view, position)
+        if self.high is not None and position <= self.high:
+            view.moved_to(position)
             return Verdict.DUPLICATE
-        previous, unreadable = view.after, view.ordinal
-        resumed = view.last is None
-        view.moved_to(event.position)
-        missing = 0 if self.high is None or not self._contiguous else event.position - self.high - 1
-        if missing == 0 or (previous == self.high and unreadable >= missing):
+        if self._back is not None:
+            self._refute()
+        missing = position - self.high - 1 if self._contiguous and self.high is not None else 0
+        if missing == 0 or self._is_covered(view, position, missing):
+            view.moved_to(position)
             self._accept(event, missing)
             self._drain()
         else:
-            self._hold(view, event, resumed=resumed)
+            self._hold(view, event)
         return Verdict.DEFERRED
 
     def _accept(self, event: Deliver[Item], covered: int) -> None:
-        self._emit_unread(covered=covered)
-        self._recorded.clear()
+        self._release_unread(covered)
+        self._unread.passed()
         self._steps.append(event)
         self.high = event.position
         if event.time_ms is not None:
             self.max_time_ms = max(event.time_ms, self.max_time_ms or event.time_ms)
 
-    def _hold(self, view: _View[Item], event: Deliver[Item], *, resumed: bool) -> None:
-        self._regular = False
-        if not view.witness:
-            view.witness = True
-            if not self._witnesses:
-                self._hole_reason = GapReason.RETENTION if resumed else GapReason.JUMP
-            self._witnesses += 1
-        if event.position not in self._held and len(self._held) < self._hold_limit:
-            self._held[event.position] = event
-            heapq.heappush(self._held_order, event.position)
+    def _is_covered(self, view: View[Item], position: int, missing: int) -> bool:
+        """Whether unreadable items on this socket stand for all that is missing before the position.
+
+        More of them than positions: some are noise, and the hole may be real. A socket dialled since then decides.
+        """
+        first = self._holes.first
+        if view.after != self.high or view.ordinal < missing or (first is not None and first.event.position < position):
+            return False
+        held = self._holes.get(position)
+        return view.ordinal == missing or (held is not None and view.number > held.opens)
+
+    def _hold(self, view: View[Item], event: Deliver[Item]) -> None:
+        if view.last is not None:
+            reason = GapReason.JUMP
+        else:
+            reason = GapReason.NO_RESUME if view.asked is None else GapReason.RETENTION
+        held = Held(event, view.after, view.ordinal, self._views.opens, reason)
+        if view.after + view.ordinal + 1 == event.position:
+            view.moved_to(event.position)
+        else:
+            view.leapt_to(event.position, self.high or 0)
+        self._holes.hold(held)
 
     def _drain(self) -> None:
         """Deliver what is held as far as it follows."""
-        while self._held_order:
-            position = self._held_order[0]
-            missing = position - (self.high or 0) - 1
-            if missing > 0 and (not self._unread or missing > len(self._unread) + len(self._recorded)):
-                break
-            heapq.heappop(self._held_order)
-            event = self._held.pop(position)
+        while (held := self._holes.first) is not None:
+            missing = held.event.position - (self.high or 0) - 1
+            if missing > 0 and not (held.previous == self.high and held.unreadable == missing):
+                return
+            self._holes.remove(held.event.position)
             if missing >= 0:
-                self._accept(event, missing)
-                self._unread = self._held_unread.pop(position, [])
-            self._hole_filled()
-        self._settle()
+                self._accept(held.event, missing)
 
-    def _hole_filled(self) -> None:
-        self._witnesses = 0
-        for view in self._views.values():
-            view.witness = False
-        if self._held_order and self._held_order[0] > (self.high or 0) + 1:
-            for view in self._views.values():
-                view.witness = view.last is not None and view.last >= self._held_order[0]
-                self._witnesses += view.witness
+    # ------------------------------------------------------------------ unreadable items
 
-    def _emit_unread(self, *, covered: int) -> None:
-        """Make pending unreadable items due; the first ``covered`` of all since ``high`` stand for positions."""
-        after = self.high or 0
-        for digest, item in self._unread:
-            ordinal = len(self._recorded) + 1
-            covers = after + ordinal if ordinal <= covered else None
-            self._steps.append(Unreadable(after, ordinal, covers, digest, item))
-            self._recorded.append(DeadLetterId(ordinal, digest))
-        self._unread = []
+    def _note(self, view: View[Item], digest: str, item: Item) -> Verdict:
+        if view.stepped_back:
+            view.stash.append((digest, item))
+            return Verdict.DEFERRED
+        nth, after, high = view.count(digest), view.after, self.high or 0
+        if view.stale or after < high or (after > high and after not in self._holes):
+            return Verdict.DUPLICATE  # or behind what the full ledger could not hold: it comes again
+        if self._unread.known(after, digest, nth, view.ordinal, current=after == high):
+            return Verdict.DUPLICATE
+        self._unread.add(after, digest, item)
+        return Verdict.DEFERRED
 
-    def _later(self, time_ms: int | None) -> bool:
-        return time_ms is not None and self.max_time_ms is not None and time_ms > self.max_time_ms
+    def _release_unread(self, covered: int = 0) -> None:
+        """Make the unreadable items after ``high`` due."""
+        self._unread_due = None
+        self._steps += self._unread.due(self.high or 0, covered)
 
-    def _judge_step_back(self, view: _View[Item], event: Deliver[Item], now: float) -> None:
-        back = view.went_back
+    # ------------------------------------------------------------------ lies and resets
+
+    def _later(self, event: Deliver[Item]) -> bool:
+        newest = self._holes.newest_ms
+        return (
+            event.time_ms is not None
+            and self.max_time_ms is not None
+            and event.time_ms > (self.max_time_ms if newest is None else max(newest, self.max_time_ms))
+        )
+
+    def _step_back(self, view: View[Item], event: Deliver[Item]) -> Verdict:
+        """An event goes back although it is later than all others: the first of a new sequence, or a lie."""
+        back = self._back
+        if back is not None and event.position > back.position:
+            self._reset()
+            return self._place(view, event)
+        if back is None or event[:2] != back[:2]:
+            if back is not None:
+                self._refute()
+            self._back = event
+            self._back_due = self._now + PATIENCE_S
+        view.stepped_back = True
+        return Verdict.DEFERRED
+
+    def _refute(self) -> None:
+        """The old sequence goes on."""
+        back, self._back, self._back_due = self._back, None, None
         if back is None:
             return
-        if event.position == back.position + 1:
-            self._reset(view)
-        else:  # a single item that lies about its position: unreadable, not a reset
-            view.went_back = None
-            self._unread.append(("", back.item))
-            self._due_by(now + UNREADABLE_HOLD_S)
+        self._disbelieve(back)
+        for view in self._views:
+            if view.stepped_back:
+                view.stepped_back = False
+                view.count(self._lies[-1])
+                self._unstash(view)
 
-    def _reset(self, view: _View[Item]) -> None:
-        """Begin a new epoch at the item that went back on this socket."""
-        back, view.went_back = view.went_back, None
+    def _reset(self) -> None:
+        """A new sequence begins at the event that went back."""
+        back, self._back, self._back_due = self._back, None, None
         if back is None:
             return
-        self._emit_unread(covered=0)
+        while self._holes:
+            self.prove()
+        self._release_unread()
+        self._unread.passed()
         self.epoch += 1
         first, last = (1, back.position - 1) if back.position > 1 else (None, None)
-        gap = Gap(self.epoch, first, last, self.max_time_ms, back.time_ms, GapReason.POSITION_RESET)
-        self._steps.append(GapFound(gap))
-        self._held.clear()
-        self._held_order.clear()
-        self._held_unread.clear()
-        self._witnesses = 0
-        self._recorded.clear()
-        view.moved_to(back.position)
+        self._steps.append(
+            GapFound(Gap(self.epoch, first, last, self.max_time_ms, back.time_ms, GapReason.POSITION_RESET))
+        )
+        self._lies.clear()
         self._accept(back, covered=0)
+        for view in self._views:
+            view.leaps.clear()
+            view.stale = not view.stepped_back
+            if view.stepped_back:
+                view.stepped_back = False
+                view.moved_to(back.position)
+                self._unstash(view)
 
-    def _due_by(self, instant: float) -> None:
-        self._due_at = instant if self._due_at is None else min(self._due_at, instant)
+    def _unstash(self, view: View[Item]) -> None:
+        stash, view.stash = view.stash, []
+        for digest, item in stash:
+            self._note(view, digest, item)
+
+    def _doubt_leaps(self, view: View[Item], position: int) -> None:
+        """A socket goes on before a position it leapt to."""
+        leap, last = view.went_before(position), view.after
+        if leap is not None:
+            self._holes.doubt(leap.position, last, self._now + PATIENCE_S)
+            view.back_to(leap)
+
+    def _disbelieve(self, event: Deliver[Item]) -> None:
+        """An event's position is a lie: it is unreadable, here."""
+        digest = self._digest(event.item)
+        self._lies.append(digest)
+        self._lied_after = self._views.opens
+        self._unread.add(self.high or 0, digest, event.item)
+
+    # ------------------------------------------------------------------ the hot path's condition
 
     def _settle(self) -> None:
-        """Return to the hot path once nothing is out of the ordinary."""
-        views = self._views.values()
-        self._regular = not (
-            self._held or self._unread or self._recorded or any(v.ordinal or v.went_back is not None for v in views)
-        )
-        if self._regular:
-            self._due_at = None
+        """Return to the hot path once nothing is out of the ordinary; see to the unreadables' timer."""
+        if not self._unread.waits_after(self.high or 0):
+            self._unread_due = None
+        elif self._unread_due is None:
+            self._unread_due = self._now + PATIENCE_S
+        extraordinary = self._holes or self._unread or self._back is not None
+        self._regular = not extraordinary and self._views.regular()

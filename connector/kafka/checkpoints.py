@@ -19,9 +19,8 @@ _REQUEST_S = 5.0
 class LaneCheckpoints:
     """The checkpoints of one lane, read again and again; each time only what is new is read."""
 
-    def __init__(self, client: KafkaClient, admin: AdminClient, lane: int) -> None:
+    def __init__(self, client: KafkaClient, lane: int) -> None:
         self._client = client
-        self._admin = admin
         self._partition = TopicPartition(client.checkpoints_topic, lane)
         self._next_offset = 0
         self._streams: dict[str, Checkpoint] = {}
@@ -61,7 +60,9 @@ class LaneCheckpoints:
         return dict(self._streams)
 
     def _high_watermark(self) -> int:
-        offsets = self._admin.list_offsets(
+        # a client that knew the partition before its leader moved gets FENCED_LEADER_EPOCH for half a minute
+        admin = AdminClient(self._client.common())  # kept until the answer is here, which else never comes
+        offsets = admin.list_offsets(
             {self._partition: OffsetSpec.latest()},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=_REQUEST_S,

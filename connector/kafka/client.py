@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from connector.model import TopicLimits
+
 RETRY_BACKOFF_S = 0.25
 """librdkafka sends a request again no sooner; a commit that took nearly so long may have a straggler (rule 1)."""
 TRANSACTION_TIMEOUT_S = 30.0
+
+_MESSAGE_BYTES = (1000, 1_000_000_000)
+"""What librdkafka accepts as message.max.bytes."""
 
 Properties = dict[str, Any]
 
@@ -62,8 +67,13 @@ class KafkaClient:
             **self.properties,
         }
 
-    def producer(self, lane: int, max_message_bytes: int) -> Properties:
-        """A lane's transactional producer (rules 1, 3, 5, 6, 7)."""
+    def producer(self, lane: int, limits: Collection[TopicLimits]) -> Properties:
+        """A lane's transactional producer for topics with these limits (rules 1, 3, 5, 6, 7).
+
+        A batch fits every topic; a single record may be as large as the most generous one, or a dead letter, needs.
+        """
+        allowed = [limit.max_message_bytes for limit in limits]
+        usual = TopicLimits(1).max_message_bytes
         return {
             "linger.ms": 1,
             "queue.buffering.max.messages": 100_000,
@@ -75,8 +85,8 @@ class KafkaClient:
             "enable.idempotence": True,
             "retry.backoff.ms": int(RETRY_BACKOFF_S * 1000),
             "partitioner": "murmur2_random",
-            "message.max.bytes": max_message_bytes,
-            "batch.size": max_message_bytes,
+            "message.max.bytes": _accepted(max([usual, *allowed])),
+            "batch.size": _accepted(min(allowed, default=usual)),
         }
 
     def member(self) -> Properties:
@@ -106,6 +116,11 @@ class KafkaClient:
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 10,
         }
+
+
+def _accepted(size_bytes: int) -> int:
+    least, most = _MESSAGE_BYTES
+    return max(least, min(size_bytes, most))
 
 
 def kafka_error(error: BaseException) -> KafkaError | None:

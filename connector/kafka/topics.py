@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.client import KafkaClient
@@ -76,11 +76,17 @@ class Topics:
             )
 
     def limits(self, topics: Iterable[str]) -> dict[str, TopicLimits]:
-        """What each existing topic accepts and keeps; topics that are missing are left out."""
-        there = self._partitions()
+        """What each existing topic accepts and keeps; topics that are missing are left out.
+
+        Kafka's defaults stand for a topic that may not be described, and for all where no controller would answer.
+        """
+        cluster = self._admin.list_topics(timeout=_REQUEST_S)
+        there = _partition_counts(cluster)
         present = [topic for topic in topics if topic in there]
         if not present:
             return {}
+        if cluster.controller_id not in cluster.brokers:
+            return {topic: TopicLimits(there[topic]) for topic in present}
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in present]
         limits = {}
         for resource, answer in self._admin.describe_configs(resources, request_timeout=_REQUEST_S).items():
@@ -110,8 +116,7 @@ class Topics:
         return None
 
     def _partitions(self) -> dict[str, int]:
-        topics = self._admin.list_topics(timeout=_REQUEST_S).topics
-        return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+        return _partition_counts(self._admin.list_topics(timeout=_REQUEST_S))
 
     def _create(self, missing: list[NewTopic]) -> None:
         for topic, answer in self._admin.create_topics(missing, request_timeout=_REQUEST_S).items():
@@ -134,3 +139,7 @@ class Topics:
             f"topic {topic} is missing and may not be made by the bridge; make it: kafka-topics --create --topic "
             f"{topic} --partitions {self._lanes} {settings}"
         )
+
+
+def _partition_counts(cluster: ClusterMetadata) -> dict[str, int]:
+    return {name: len(topic.partitions) for name, topic in cluster.topics.items() if topic.error is None}

@@ -9,14 +9,14 @@ ours can end a later transaction.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from connector.core.transaction import Cure, cure
 from connector.kafka.client import RETRY_BACKOFF_S, KafkaClient, describe, error_name, kafka_error
 from connector.kafka.reports import Report
-from connector.model import Entry
+from connector.model import Entry, TopicLimits
 
 SLOW_COMMIT_S = 0.8 * RETRY_BACKOFF_S
 _STEP_S = 0.5
@@ -42,11 +42,16 @@ class RecordRefusedError(Exception):
 class Transactor:
     """A producer of one lane. All methods block, and belong to the lane's thread."""
 
-    def __init__(self, client: KafkaClient, lane: int, max_message_bytes: int, still: Callable[[], None]) -> None:
-        """``still`` is called between waits; it raises to give up (held, or stopping beyond the deadline)."""
+    def __init__(
+        self, client: KafkaClient, lane: int, limits: Collection[TopicLimits], still: Callable[[], None]
+    ) -> None:
+        """``limits`` are those of the topics it writes to, as far as they are known.
+
+        ``still`` is called between waits; it raises to give up (held, or stopping beyond the deadline).
+        """
         self._checkpoints = TopicPartition(client.checkpoints_topic, lane)
         self._still = still
-        self._producer = Producer(client.producer(lane, max_message_bytes))
+        self._producer = Producer(client.producer(lane, limits))
 
     def initialise(self) -> None:
         """Fence the former owner of the transactional id and end its open transaction (rule 5)."""
@@ -81,8 +86,7 @@ class Transactor:
                     on_delivery=report,
                 )
             except BufferError:
-                self._still()
-                self.poll(_STEP_S / 5)
+                self._make_room()
             except KafkaException as error:
                 if cure(error_name(error))[0] is Cure.SPLIT:
                     raise RecordRefusedError(error_name(error)) from error
@@ -92,12 +96,16 @@ class Transactor:
 
     def checkpoint(self, stream: str, value: bytes, report: Report) -> None:
         """Write a checkpoint to the lane's partition."""
-        try:
-            self._producer.produce(
-                self._checkpoints.topic, value, stream, partition=self._checkpoints.partition, on_delivery=report
-            )
-        except (KafkaException, BufferError) as error:
-            raise self._doubt("checkpoint", error) from error
+        topic, partition = self._checkpoints.topic, self._checkpoints.partition
+        while True:
+            try:
+                self._producer.produce(topic, value, stream, partition=partition, on_delivery=report)
+            except BufferError:
+                self._make_room()
+            except KafkaException as error:
+                raise self._doubt("checkpoint", error) from error
+            else:
+                return
 
     def poll(self, timeout_s: float = 0.0) -> None:
         """Serve delivery reports."""
@@ -144,6 +152,11 @@ class Transactor:
             self._producer.purge(blocking=False)
         except (KafkaException, SystemError):
             return
+
+    def _make_room(self) -> None:
+        """The producer's queue is full: serve reports until it is not (rule 6)."""
+        self._still()
+        self.poll(_STEP_S / 5)
 
     def _doubt(self, during: str, error: BaseException) -> Doubt:
         return Doubt(during, cure(error_name(error))[0], describe(error))

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
 import orjson
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from connector.core.boundary import Boundary, CommitBudget, CommitPolicy
 from connector.core.checkpoint import LANES_KEY, encode
@@ -31,7 +30,7 @@ from connector.kafka.ownership import Membership
 from connector.kafka.reports import DeliveryReports
 from connector.kafka.topics import Topics
 from connector.kafka.transactor import SLOW_COMMIT_S, Doubt, RecordRefusedError, Transactor
-from connector.model import Batch, Entry
+from connector.model import Batch, Entry, TopicLimits
 from connector.ports import LaneListener
 
 _IDLE_S = 1.0
@@ -60,13 +59,12 @@ class LaneServices:
     """What the lanes of one worker share. ``post`` runs a call on the event loop's thread."""
 
     client: KafkaClient
-    admin: AdminClient
     topics: Topics
     lanes: int
     worker: str
     commit: CommitPolicy
     budget: CommitBudget
-    max_message_bytes: Callable[[], int]
+    limits: Callable[[], Mapping[str, TopicLimits]]
     membership: Callable[[], Membership]
     listener: LaneListener
     post: Callable[..., object]
@@ -84,7 +82,7 @@ class LaneWriter:
         self._mode = Mode.RUN
         self._deadline = float("inf")
         self._hand = InHand()
-        self._checkpoints = LaneCheckpoints(services.client, services.admin, lane)
+        self._checkpoints = LaneCheckpoints(services.client, lane)
         self._transactor: Transactor | None = None
         self._reports = DeliveryReports()
         self._bisection = Bisection()
@@ -164,7 +162,7 @@ class LaneWriter:
             if self._mode is not Mode.RUN:
                 raise _InterruptedError
             self._collect(_OWNERSHIP_POLL_S)
-        self._transactor = Transactor(services.client, self.lane, services.max_message_bytes(), self._still)
+        self._transactor = Transactor(services.client, self.lane, services.limits().values(), self._still)
         self._transactor.initialise()
         try:
             read = self._checkpoints.read(self._blocked)

@@ -76,6 +76,8 @@ def _sentence(line: ErrorDetails, model: type[BaseModel]) -> str:
             return f"required (or {name}{FILE_SUFFIX})" if f"{name}{FILE_SUFFIX}" in model.model_fields else "required"
         case "extra_forbidden":
             return unknown_key(str(line["loc"][-1]), model if len(line["loc"]) == 1 else None)
+        case "too_short" | "string_too_short":
+            return "should not be empty"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "should be a mapping"
         case _:

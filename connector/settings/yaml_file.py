@@ -53,5 +53,5 @@ def _where_and_what(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
     if isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
-        return f"{where}not valid YAML: an unknown alias or tag (values that begin with *, & or ! need quotes), or a bad key"
+        return f"{where}not valid YAML: a bad key, alias or tag (values that begin with *, & or ! need quotes)"
     return f"{where}not valid YAML: {getattr(error, 'problem', None) or 'a character that YAML does not allow'}"

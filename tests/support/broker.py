@@ -47,12 +47,17 @@ def shared_broker(directory: Path) -> Iterator[str]:
 
 def own_broker(directory: Path, *, proxied: bool, settings: dict[str, str]) -> MavenBroker:
     """A broker to be killed and frozen, started; it can only be Maven's."""
+    broker: MavenBroker | None = None
     try:
         broker = MavenBroker(directory, proxied=proxied, settings=settings)
         broker.start()
     except BrokerUnavailableError as exc:
-        pytest.fail(f"This test kills and freezes a broker of its own, from Maven's jars: {exc}", pytrace=False)
-    return broker
+        failure = str(exc)
+    else:
+        return broker
+    if broker is not None:
+        broker.close()
+    return pytest.fail(f"This test kills and freezes a broker of its own, from Maven's jars: {failure}", pytrace=False)
 
 
 def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str) -> None:

@@ -110,10 +110,10 @@ def test_only_the_composition_root_imports_io(source: Path) -> None:
 
 
 def test_imports_point_down(source: Path) -> None:
-    """The order: cli → app → supervisor → pipeline → ports, core → model, errors; I/O packages stand on ports and core."""
+    """The order of ``_LAYERS``; an I/O package, like every other leaf, stands on ports and core."""
     layer_of = {part: depth for depth, layer in enumerate(_LAYERS) for part in layer}
     part = _part(source)
-    # a leaf (an I/O package, settings, audit, the simulator …) stands with ports and core: it sees neither pipeline nor above
+    # leaves (I/O packages, settings, audit, the simulator …) are level with ports: neither pipeline nor above
     own = layer_of.get(part, layer_of["pipeline"] + 1)
     upward = {other for other in _parts_imported(source) - {part} if layer_of.get(other, own) < own}
     assert not upward

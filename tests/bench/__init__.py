@@ -1,0 +1,1 @@
+"""Benchmarks: ``make bench``. They report, and never fail for being slow."""
