@@ -17,31 +17,26 @@ import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connector import __version__, telemetry
+from connector import __version__, plans, telemetry
 from connector import settings as configuration
-from connector.auth.oauth import ClientCredentials, OAuthClient
+from connector.auth.oauth import OAuthClient
 from connector.auth.service import TokenService
 from connector.buffer import WorkerBuffer
 from connector.clock import BootClock
-from connector.core.boundary import CommitBudget, CommitPolicy
-from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.boundary import CommitBudget
 from connector.core.frames import FrameReader
-from connector.core.pointer import compile_pointer
-from connector.core.reconnect import NetworkPolicy
-from connector.core.routing import Route, Router
-from connector.core.states import Policy
 from connector.errors import LaneMismatchError, PrerequisiteError
-from connector.kafka.client import KafkaClient, describe
+from connector.kafka.client import describe
 from connector.kafka.ownership import GroupMember, Membership
-from connector.kafka.topics import TopicPlan, Topics
+from connector.kafka.topics import Topics
 from connector.kafka.writer import LaneServices, LaneWriter
 from connector.model import TopicLimits
 from connector.observer import Observer
-from connector.parts import Parts, Shared, StreamPlan
+from connector.parts import Parts, Shared
 from connector.pipeline import StreamPipeline
-from connector.platforms.websocket import SequencePlatform, SequenceSource
+from connector.platforms.websocket import SequenceSource
 from connector.ports import Lane
-from connector.settings import PlatformSettings, Settings, StreamSettings
+from connector.settings import PlatformSettings, Settings
 from connector.supervisor import Supervisor
 from connector.web.metrics import Metrics
 from connector.web.server import WebServer
@@ -80,14 +75,7 @@ class Bridge:
         self._tokens: dict[str, TokenService] = {}
         self._supervisor: Supervisor | None = None
         self._member: GroupMember | None = None
-        self._client = KafkaClient(
-            settings.kafka.bootstrap_servers,
-            settings.group,
-            settings.kafka.client_properties(),
-            settings.membership.session_timeout_seconds,
-            settings.membership.heartbeat_seconds,
-            settings.membership.protocol,
-        )
+        self._client = plans.kafka_client(settings)
 
     async def run(self) -> int:
         """See :func:`run_bridge`."""
@@ -118,7 +106,9 @@ class Bridge:
             self._tokens[name] = self._token_service(name, platform, session)
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
-        topics = Topics(self._client, AdminClient(self._client.common()), self._settings.lanes, self._plan())
+        topics = Topics(
+            self._client, AdminClient(self._client.common()), self._settings.lanes, plans.topic_plan(self._settings)
+        )
         if not await self._prepare(topics):
             return
         for service in self._tokens.values():
@@ -139,7 +129,7 @@ class Bridge:
         """Topics are there and fit; asked again until they are, or the worker is stopped."""
         while not self._stop.is_set():
             try:
-                await asyncio.to_thread(topics.ensure, self._event_topics())
+                await asyncio.to_thread(topics.ensure, plans.event_topics(self._settings))
                 await self._read_limits(topics)
             except LaneMismatchError as error:
                 self._end(EXIT_CONFIGURATION, str(error))
@@ -160,7 +150,7 @@ class Bridge:
                 await self._read_limits(topics)
 
     async def _read_limits(self, topics: Topics) -> None:
-        found = await asyncio.to_thread(topics.limits, self._event_topics())
+        found = await asyncio.to_thread(topics.limits, plans.event_topics(self._settings))
         for topic, limits in found.items():
             former = self._limits.get(topic)
             if former is not None and former.partitions != limits.partitions:
@@ -172,20 +162,9 @@ class Bridge:
                 )
         self._limits.update(found)
 
-    def _event_topics(self) -> list[str]:
-        return sorted({topic for s in self._settings.streams for topic in [s.topic, *(r.topic for r in s.routes)]})
-
-    def _plan(self) -> TopicPlan:
-        topics = self._settings.topics
-        return TopicPlan(topics.create, topics.partitions, topics.replication_factor)
-
     # ------------------------------------------------------------------ building
 
     def _make_supervisor(self, group: asyncio.TaskGroup, topics: Topics) -> Supervisor:
-        lanes: dict[int, list[str]] = {}
-        for name in self._streams:
-            lanes.setdefault(self._settings.lane_of(name), []).append(name)
-
         def make_lane(number: int) -> Lane:
             return LaneWriter(number, services)
 
@@ -193,16 +172,20 @@ class Bridge:
             return self._pipeline(group, name, lane)
 
         supervisor = Supervisor(
-            lanes, make_lane, make_pipeline, self._observer, self._platform_time_ms, self._mismatched
+            plans.streams_by_lane(self._settings),
+            make_lane,
+            make_pipeline,
+            self._observer,
+            self._platform_time_ms,
+            self._mismatched,
         )
-        commit = self._settings.commit
         services = LaneServices(
             client=self._client,
             topics=topics,
             lanes=self._settings.lanes,
             worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-            commit=CommitPolicy(commit.linger_seconds, commit.max_events, commit.max_bytes, commit.max_per_second),
-            budget=CommitBudget(commit.max_per_second),
+            commit=plans.commit_policy(self._settings),
+            budget=CommitBudget(self._settings.commit.max_per_second),
             limits=lambda: self._limits,
             membership=self._membership,
             listener=supervisor,
@@ -213,71 +196,33 @@ class Bridge:
     def _pipeline(self, group: asyncio.TaskGroup, name: str, lane: Lane) -> StreamPipeline:
         stream = self._streams[name]
         platform = self._settings.platform_of(stream)
-        router = Router(stream.topic, [Route(r.match.event_type, r.topic, r.priority == "high") for r in stream.routes])
-        identity = StreamIdentity(self._settings.group, stream.platform, name)
-        shared = Shared(
-            clock=self._clock,
-            rng=self._rng,
-            spawn=partial(self._spawn, group, name),
-            rotations=self._rotations,
-            buffer=self._buffer,
-            limits=self._limits,
-            observe=self._observer,
-        )
         parts = Parts(
-            source=SequenceSource(self._sessions[stream.platform], _wire(platform), stream.channel or name),
+            source=SequenceSource(self._sessions[stream.platform], plans.wire(platform), stream.channel or name),
             frames=FrameReader(platform.position.field),
-            envelope=Envelope(identity, router, key=stream.key, event_type=stream.type, type_prefix=stream.type_prefix),
+            envelope=plans.envelope(self._settings.group, stream),
             tokens=self._tokens[stream.platform],
             sink=lane,
-            shared=shared,
-        )
-        return StreamPipeline(self._stream_plan(stream, platform), parts)
-
-    def _stream_plan(self, stream: StreamSettings, platform: PlatformSettings) -> StreamPlan:
-        network, resumes = self._settings.network, platform.resume == "position"
-        policy = Policy(
-            network=NetworkPolicy(
-                network.backoff_seconds,
-                network.backoff_max_seconds,
-                network.breaker_failures,
-                network.breaker_seconds,
-                platform.retention_seconds if resumes else None,
+            shared=Shared(
+                clock=self._clock,
+                rng=self._rng,
+                spawn=partial(self._spawn, group, name),
+                guarded=partial(self._guarded, name),
+                rotations=self._rotations,
+                buffer=self._buffer,
+                limits=self._limits,
+                observe=self._observer,
             ),
-            expired_codes=frozenset(platform.close_codes_expired),
-            overlap=platform.handover == "overlap",
-            reissue_revokes=platform.auth.reissue == "revokes",
-            jitter_s=self._settings.rotation.jitter_seconds,
-            ping_s=platform.ping_seconds,
-            silence_s=platform.silence_seconds,
         )
-        return StreamPlan(
-            name=stream.name,
-            start=stream.start,
-            contiguous=platform.contiguous,
-            resumes=resumes,
-            policy=policy,
-            event_time=compile_pointer(stream.time),
-            buffer_events=stream.buffer.events,
-            buffer_bytes=stream.buffer.bytes,
-        )
+        return StreamPipeline(plans.stream_plan(self._settings, stream), parts)
 
     def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
-        auth = platform.auth
-        grant = ClientCredentials(
-            auth.token_url,
-            auth.client_id,
-            auth.client_secret.get_secret_value(),
-            tuple(auth.scopes),
-            auth.client_auth,
-        )
         return TokenService(
-            OAuthClient(session, grant, self._clock),
+            OAuthClient(session, plans.client_credentials(platform.auth), self._clock),
             clock=self._clock,
             rng=self._rng,
-            buffer_s=auth.refresh_buffer_seconds,
+            buffer_s=platform.auth.refresh_buffer_seconds,
             name=name,
-            reissue=auth.reissue,
+            reissue=platform.auth.reissue,
             on_event=self._observer.token,
         )
 
@@ -289,13 +234,24 @@ class Bridge:
         return group.create_task(self._guard(stream, coroutine))
 
     async def _guard(self, stream: str, coroutine: Coroutine[object, object, None]) -> None:
-        """A fault in one stream must not end the others."""
         try:
             await coroutine
-        except Exception as error:  # noqa: BLE001 - the boundary between streams: it is told, and the stream restarts
-            _log.exception("a fault of the bridge in one stream", stream=stream)
-            if self._supervisor is not None:
-                self._supervisor.pipeline_failed(stream, error)
+        except Exception as error:  # noqa: BLE001 - a fault in one stream must not end the others
+            self._faulty(stream, error)
+
+    def _guarded(self, stream: str, callback: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: object) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # noqa: BLE001 - a fault in one stream must not end the others
+                self._faulty(stream, error)
+
+        return call
+
+    def _faulty(self, stream: str, error: Exception) -> None:
+        _log.error("a fault of the bridge in one stream", stream=stream, exc_info=error)
+        if self._supervisor is not None:
+            self._supervisor.pipeline_failed(stream, error)
 
     def _membership(self) -> Membership:
         return self._member.membership if self._member is not None else Membership()
@@ -329,14 +285,3 @@ def _poster(loop: asyncio.AbstractEventLoop) -> Callable[..., object]:
 
 class _Stopped(Exception):  # noqa: N818 - ends a task group, is not an error
     """The worker is done."""
-
-
-def _wire(platform: PlatformSettings) -> SequencePlatform:
-    return SequencePlatform(
-        stream_url=platform.stream_url,
-        snapshot_url=platform.snapshot_url,
-        position_parameter=platform.position.parameter,
-        position_field=platform.position.field,
-        headers=platform.revealed_headers(),
-        max_frame_bytes=platform.max_frame_bytes,
-    )

@@ -14,7 +14,7 @@ class WorkerBuffer:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._waiting: set[Callable[[], None]] = set()
+        self._waiting: list[Callable[..., None]] = []
         self.used_bytes = 0
 
     @property
@@ -26,10 +26,10 @@ class WorkerBuffer:
         """Bytes came in hand or, with a negative number, left it; who waits is called when there is room again."""
         self.used_bytes += size_bytes
         if size_bytes < 0 and self._waiting and self.used_bytes < self._limit_bytes * _ROOM:
-            waiting, self._waiting = self._waiting, set()
+            waiting, self._waiting = self._waiting, []
             for call in waiting:
                 call()
 
-    def wait(self, call: Callable[[], None]) -> None:
+    def wait(self, call: Callable[..., None]) -> None:
         """Call once there is room."""
-        self._waiting.add(call)
+        self._waiting.append(call)

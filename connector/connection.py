@@ -65,6 +65,7 @@ class StreamConnection:
         self._readable.set()
         self._timer: asyncio.TimerHandle | None = None
         self._told: State | None = None
+        self._guarded_tick = self._shared.guarded(self._tick)
         self._release: Callable[[], None] | None = None
 
     @property
@@ -86,7 +87,7 @@ class StreamConnection:
 
     def start(self) -> None:
         """Take tokens, and dial with the first."""
-        self._release = self._tokens.lease(self._token_ready)
+        self._release = self._tokens.lease(self._shared.guarded(self._token_ready))
 
     def stop(self, reason: str) -> None:
         """Close everything, for good."""
@@ -232,7 +233,7 @@ class StreamConnection:
         deadline = self._handover.deadline()
         if deadline is not None and self._handover.state is not State.STOPPED:
             wait_s = max(0.0, deadline - self._now())
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._guarded_tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -33,11 +33,16 @@ class StreamPlan:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What streams of a worker share. ``spawn`` starts a task that the worker's task group owns."""
+    """What streams of a worker share.
+
+    ``spawn`` starts a task that the worker's task group owns; ``guarded`` wraps a callback of the event loop. A fault
+    in either ends this stream, not the others: it starts again from its last commit.
+    """
 
     clock: Clock
     rng: Random
     spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+    guarded: Callable[[Callable[..., None]], Callable[..., None]]
     rotations: asyncio.Semaphore
     buffer: WorkerBuffer
     limits: Mapping[str, TopicLimits]

@@ -47,7 +47,9 @@ class StreamPipeline:
         self._continues = False
         self._in_hand_events = 0
         self._in_hand_bytes = 0
+        self._waits_for_worker = False
         self._timer: asyncio.TimerHandle | None = None
+        self._guarded_hand_over = parts.shared.guarded(self._hand_over)
         self._begin(Checkpoint(plan.name))
 
     def _begin(self, checkpoint: Checkpoint) -> None:
@@ -81,20 +83,26 @@ class StreamPipeline:
 
     def stop(self, reason: str) -> None:
         """Stop reading, hand over what was read, close the sockets."""
+        self._hand_over()
+        self.abandon(reason)
+
+    def abandon(self, reason: str) -> None:
+        """Close the sockets; what was read and not handed over counts as not read."""
         if self._anchoring is not None:
             self._anchoring.cancel()
             self._anchoring = None
-        self._hand_over()
+        self._entries.clear()
+        self._touched.clear()
         self.connection.stop(reason)
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._parts.shared.buffer.add(-self._in_hand_bytes)
         self._in_hand_events = self._in_hand_bytes = 0
 
     def restart(self, checkpoint: Checkpoint, incarnation: int) -> None:
         """Kafka stands before what was read: begin again from there."""
-        self._entries.clear()
-        self.stop("starting again")
+        self.abandon("starting again")
         self._incarnation = incarnation
         self.start(checkpoint)
 
@@ -102,11 +110,10 @@ class StreamPipeline:
         """Room again: a transaction committed."""
         if self._anchored is not None and not self._anchored.done():
             self._anchored.set_result(checkpoint)
-        if self._in_hand_events >= entries:
-            freed_bytes = size_bytes + entries * ENTRY_OVERHEAD_BYTES
-            self._in_hand_events -= entries
-            self._in_hand_bytes -= freed_bytes
-            self._parts.shared.buffer.add(-freed_bytes)
+        freed_bytes = min(self._in_hand_bytes, size_bytes + entries * ENTRY_OVERHEAD_BYTES)
+        self._in_hand_events = max(0, self._in_hand_events - entries)
+        self._in_hand_bytes -= freed_bytes
+        self._parts.shared.buffer.add(-freed_bytes)
         self._consider_reading()
 
     async def _anchor(self) -> None:
@@ -185,7 +192,7 @@ class StreamPipeline:
         wall_ms = time.time_ns() // 1_000_000
         self._horizon_ms = wall_ms + _IMPLAUSIBLE_MS
         self._envelope.at(wall_ms, self._parts.shared.limits)
-        asyncio.get_running_loop().call_soon(self._hand_over)
+        asyncio.get_running_loop().call_soon(self._guarded_hand_over)
 
     def _deliver_due(self, socket: int | None) -> None:
         """What the ledger has let go of, in order."""
@@ -229,7 +236,7 @@ class StreamPipeline:
         deadline = self._ledger.deadline()
         if deadline is not None and self._timer is None:
             wait_s = max(0.0, deadline - self._parts.shared.clock.now())
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._expire)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._parts.shared.guarded(self._expire))
 
     def _expire(self) -> None:
         """The ledger has waited long enough for an explanation."""
@@ -276,8 +283,9 @@ class StreamPipeline:
         share = 1.0 if self.connection.reading else 0.5
         full = self._in_hand_events >= plan.buffer_events * share or self._in_hand_bytes >= plan.buffer_bytes * share
         reading = not full and not worker.full
-        if worker.full and not full:
-            worker.wait(self._consider_reading)
+        if worker.full and not full and not self._waits_for_worker:
+            self._waits_for_worker = True
+            worker.wait(self._parts.shared.guarded(self._worker_has_room))
         if reading == self.connection.reading:
             return
         if reading:
@@ -285,6 +293,10 @@ class StreamPipeline:
         else:
             self.connection.pause()
         self._observe(telemetry.ReadingPaused(plan.name, not reading, self._in_hand_events, self._in_hand_bytes))
+
+    def _worker_has_room(self) -> None:
+        self._waits_for_worker = False
+        self._consider_reading()
 
     def _observe(self, event: telemetry.Event) -> None:
         self._parts.shared.observe(event)

@@ -185,7 +185,7 @@ class Supervisor:
         for runtime in self._lanes.values():
             pipeline = runtime.pipelines.pop(stream, None)
             if pipeline is not None:
-                pipeline.stop("fault")
+                pipeline.abandon("fault")
                 self._loop.call_later(_FAULT_PAUSE_S, self._again, runtime, stream)
 
     def _again(self, runtime: _LaneRuntime, stream: str) -> None:

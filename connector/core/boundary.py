@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
+
+_BURST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,16 @@ class Boundary:
 
 
 class CommitBudget:
-    """Commits a second of one worker, shared by its lanes (generic cell rate, with a tenth of a second's burst)."""
+    """Commits a second of one worker, shared by its lanes' threads (generic cell rate, a tenth of a second's burst)."""
 
     def __init__(self, max_per_second: float) -> None:
+        self._lock = Lock()
         self._interval_s = 1.0 / max_per_second
         self._next = 0.0
 
     def reserve(self, now: float) -> float:
         """Take one commit; returns the instant from which it may happen."""
-        earliest = max(now, self._next - 0.1)
-        self._next = max(now, self._next) + self._interval_s
-        return earliest
+        with self._lock:
+            earliest = max(now, self._next - _BURST_S)
+            self._next = max(now, self._next) + self._interval_s
+            return earliest

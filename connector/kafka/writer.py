@@ -162,7 +162,7 @@ class LaneWriter:
             if self._mode is not Mode.RUN:
                 raise _InterruptedError
             self._collect(_OWNERSHIP_POLL_S)
-        self._transactor = Transactor(services.client, self.lane, services.limits().values(), self._still)
+        self._transactor = Transactor(services.client, self.lane, list(services.limits().values()), self._still)
         self._transactor.initialise()
         try:
             read = self._checkpoints.read(self._blocked)

@@ -1,0 +1,117 @@
+"""From settings to plans: what each part is told, as plain values. No client is built here."""
+
+from __future__ import annotations
+
+from connector.auth.oauth import ClientCredentials
+from connector.core.boundary import CommitPolicy
+from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.pointer import compile_pointer
+from connector.core.reconnect import NetworkPolicy
+from connector.core.routing import Route, Router
+from connector.core.states import Policy
+from connector.kafka.client import KafkaClient
+from connector.kafka.topics import TopicPlan
+from connector.parts import StreamPlan
+from connector.platforms.websocket import SequencePlatform
+from connector.settings import AuthSettings, NetworkSettings, PlatformSettings, Settings, StreamSettings
+
+
+def kafka_client(settings: Settings) -> KafkaClient:
+    """How to reach the cluster, and the worker's place in its group."""
+    membership = settings.membership
+    return KafkaClient(
+        settings.kafka.bootstrap_servers,
+        settings.group,
+        settings.kafka.client_properties(),
+        membership.session_timeout_seconds,
+        membership.heartbeat_seconds,
+        membership.protocol,
+    )
+
+
+def topic_plan(settings: Settings) -> TopicPlan:
+    """How missing topics are made."""
+    return TopicPlan(settings.topics.create, settings.topics.partitions, settings.topics.replication_factor)
+
+
+def commit_policy(settings: Settings) -> CommitPolicy:
+    """When a lane ends a transaction."""
+    commit = settings.commit
+    return CommitPolicy(commit.linger_seconds, commit.max_events, commit.max_bytes, commit.max_per_second)
+
+
+def event_topics(settings: Settings) -> list[str]:
+    """Every topic that some stream writes events to."""
+    return sorted({topic for s in settings.streams for topic in [s.topic, *(r.topic for r in s.routes)]})
+
+
+def streams_by_lane(settings: Settings) -> dict[int, list[str]]:
+    """Lane → names of its streams."""
+    lanes: dict[int, list[str]] = {}
+    for stream in settings.streams:
+        lanes.setdefault(settings.lane_of(stream.name), []).append(stream.name)
+    return lanes
+
+
+def wire(platform: PlatformSettings) -> SequencePlatform:
+    """Where a platform is, and what its wire calls things."""
+    return SequencePlatform(
+        stream_url=platform.stream_url,
+        snapshot_url=platform.snapshot_url,
+        position_parameter=platform.position.parameter,
+        position_field=platform.position.field,
+        headers=platform.revealed_headers(),
+        max_frame_bytes=platform.max_frame_bytes,
+    )
+
+
+def client_credentials(auth: AuthSettings) -> ClientCredentials:
+    """The platform's OAuth grant."""
+    secret = auth.client_secret.get_secret_value()
+    return ClientCredentials(auth.token_url, auth.client_id, secret, tuple(auth.scopes), auth.client_auth)
+
+
+def envelope(group: str, stream: StreamSettings) -> Envelope:
+    """What a stream's events become."""
+    routes = [Route(r.match.event_type, r.topic, urgent=r.priority == "high") for r in stream.routes]
+    return Envelope(
+        StreamIdentity(group, stream.platform, stream.name),
+        Router(stream.topic, routes),
+        key=stream.key,
+        event_type=stream.type,
+        type_prefix=stream.type_prefix,
+    )
+
+
+def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
+    """What the configuration says about one stream."""
+    platform = settings.platform_of(stream)
+    resumes = platform.resume == "position"
+    return StreamPlan(
+        name=stream.name,
+        start=stream.start,
+        contiguous=platform.contiguous,
+        resumes=resumes,
+        policy=Policy(
+            network=_network(settings.network, platform.retention_seconds if resumes else None),
+            expired_codes=frozenset(platform.close_codes_expired),
+            overlap=platform.handover == "overlap",
+            reissue_revokes=platform.auth.reissue == "revokes",
+            jitter_s=settings.rotation.jitter_seconds,
+            ping_s=platform.ping_seconds,
+            silence_s=platform.silence_seconds,
+        ),
+        event_time=compile_pointer(stream.time),
+        buffer_events=stream.buffer.events,
+        buffer_bytes=stream.buffer.bytes,
+    )
+
+
+def _network(network: NetworkSettings, retention_s: float | None) -> NetworkPolicy:
+    return NetworkPolicy(
+        network.backoff_seconds,
+        network.backoff_max_seconds,
+        network.breaker_failures,
+        network.breaker_seconds,
+        retention_s,
+    )

@@ -1,0 +1,41 @@
+"""A broker behind a proxy, shared by the tests of Kafka's rules: one after the other may freeze, kill and restart it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import broker
+from tests.support.lane import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.maven_broker import MavenBroker
+
+_SETTINGS = {
+    # time-outs of transactions, compaction and retention act within a second, not within minutes
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "300",
+    "log.cleaner.backoff.ms": "300",
+    "log.initial.task.delay.ms": "1000",
+    "log.retention.check.interval.ms": "1000",
+    "file.delete.delay.ms": "1000",
+    # permissions exist where a test sets them
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
+@pytest.fixture(scope="session")
+def lane_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MavenBroker]:
+    """The broker; a test leaves it running, its proxy without holds."""
+    started = broker.own_broker(tmp_path_factory.mktemp("lanes"), proxied=True, settings=_SETTINGS)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def site(lane_broker: MavenBroker) -> Site:
+    """Names of this test's own on that broker."""
+    return Site(lane_broker.bootstrap)
