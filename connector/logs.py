@@ -84,7 +84,12 @@ def _shared() -> list[Processor]:
 def _renderers(*, as_json: bool) -> list[Processor]:
     if as_json:
         return [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
-    return [structlog.processors.format_exc_info, redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [structlog.processors.format_exc_info, redact, _console()]
+
+
+def _console() -> Processor:
+    """Plain tracebacks: a pretty one would show the values of local variables."""
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def _to_json(fields: EventDict, **_: Any) -> str:  # noqa: ANN401 - structlog passes json.dumps' own options

@@ -1,26 +1,150 @@
-"""Telemetry events → log lines and metrics. The per-batch events make no log line."""
+"""Telemetry events → log lines and metrics, under one name. Per-batch events make no line; floods make few."""
 
 from __future__ import annotations
+
+import logging
+import time
+from dataclasses import fields
 
 import structlog
 
 from connector import telemetry
+from connector.auth.service import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
+from connector.web.metrics import Metrics
+
+_SELDOM_S = 10.0
 
 _log = structlog.get_logger("connector.stream")
 
+_LINES: dict[type[telemetry.Event], tuple[int, str]] = {
+    telemetry.StreamState: (logging.INFO, "stream state"),
+    telemetry.Dialing: (logging.INFO, "dialing"),
+    telemetry.SocketOpened: (logging.INFO, "socket opened"),
+    telemetry.SocketClosed: (logging.INFO, "socket closed"),
+    telemetry.RotationDone: (logging.INFO, "rotation done"),
+    telemetry.Failed: (logging.WARNING, "connection failed"),
+    telemetry.TokenDied: (logging.WARNING, "token died"),
+    telemetry.HoleSuspected: (logging.WARNING, "positions did not come; asking again"),
+    telemetry.GapRecorded: (logging.ERROR, "gap recorded"),
+    telemetry.Suspended: (logging.ERROR, "stream suspended"),
+    telemetry.Restored: (logging.WARNING, "stream restored"),
+    telemetry.StreamFailed: (logging.ERROR, "stream failed; it starts again from its last commit"),
+}
+_SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
+    telemetry.DeadLettered: (logging.WARNING, "item dead-lettered"),
+    telemetry.ReadingPaused: (logging.INFO, "reading paused or resumed"),
+}
+"""At most one line in ten seconds for a stream, with the number of those that made none."""
+
 
 class Observer:
-    """Call it with a telemetry event."""
+    """Call it with a telemetry event. ``extra`` sees every event too."""
 
-    def __init__(self, metrics: object, extra: telemetry.Observer | None = None) -> None:
+    def __init__(self, metrics: Metrics, extra: telemetry.Observer | None = None) -> None:
         self._metrics = metrics
         self._extra = extra
+        self._states: dict[str, str] = {}
+        self._last: dict[tuple[str, type[telemetry.Event]], tuple[float, int]] = {}
 
     def __call__(self, event: telemetry.Event) -> None:
+        """Count it, and tell it if it makes a line."""
+        if type(event) is telemetry.BatchRead:
+            self._read(event)
+        elif type(event) is telemetry.Committed:
+            self._committed(event)
+        else:
+            self._count(event)
+            self._tell(event)
         if self._extra is not None:
             self._extra(event)
-        if type(event) in (telemetry.BatchRead, telemetry.Committed):
-            return
-        _log.info(type(event).__name__, **{k: getattr(event, k) for k in event.__dataclass_fields__})
 
-    def token(self, event: object) -> None: ...
+    def token(self, event: TokenEvent) -> None:
+        """Count an event of a token service; it has told its own line."""
+        metrics = self._metrics
+        if isinstance(event, TokenGranted):
+            metrics.tokens.labels(event.name, "granted").inc()
+            if event.exp_s is not None:
+                metrics.token_expiry.labels(event.name).set(event.exp_s)
+            if event.skew_s is not None:
+                metrics.clock_skew.labels(event.name).set(event.skew_s)
+        elif isinstance(event, TokenRequestFailed):
+            metrics.tokens.labels(event.name, f"http_{event.status}" if event.status else "unreachable").inc()
+        elif isinstance(event, TokenReportedDead):
+            metrics.tokens.labels(event.name, "reported_dead").inc()
+        else:
+            metrics.tokens.labels(event.name, "unchanged").inc()
+
+    def _read(self, event: telemetry.BatchRead) -> None:
+        metrics, stream = self._metrics, event.stream
+        metrics.events.labels(stream).inc(event.events)
+        metrics.event_bytes.labels(stream).inc(event.size_bytes)
+        metrics.buffer_events.labels(stream).set(event.in_hand_events)
+        metrics.buffer_bytes.labels(stream).set(event.in_hand_bytes)
+        if event.duplicates:
+            metrics.duplicates.labels(stream).inc(event.duplicates)
+        if event.clamped:
+            metrics.timestamps_clamped.labels(stream).inc(event.clamped)
+
+    def _committed(self, event: telemetry.Committed) -> None:
+        metrics, stream = self._metrics, event.stream
+        metrics.commits.labels(stream).inc()
+        if event.checkpoint.position is not None:
+            metrics.position.labels(stream).set(event.checkpoint.position)
+        if event.checkpoint.complete_until_ms is not None:
+            metrics.complete_until.labels(stream).set(event.checkpoint.complete_until_ms / 1000)
+        if event.lag_s is not None:
+            metrics.lag_seconds.labels(stream).set(event.lag_s)
+
+    def _count(self, event: telemetry.Event) -> None:  # noqa: C901, PLR0912 - one case an event, nothing else
+        metrics, stream = self._metrics, event.stream
+        match event:
+            case telemetry.StreamState(_, state):
+                former = self._states.get(stream)
+                if former is not None:
+                    metrics.stream_state.labels(stream, former).set(0)
+                metrics.stream_state.labels(stream, state).set(1)
+                metrics.breaker_open.labels(stream).set(state == "breaker_open")
+                self._states[stream] = state
+            case telemetry.Dialing(_, _, why):
+                metrics.dials.labels(stream, why).inc()
+            case telemetry.RotationDone(_, _, how, overlap_s):
+                metrics.rotations.labels(stream, how).inc()
+                metrics.rotation_overlap.observe(overlap_s)
+            case telemetry.Failed(_, "network", _, next_in_s):
+                metrics.network_failures.labels(stream).inc()
+                metrics.backoff_seconds.labels(stream).set(next_in_s or 0.0)
+            case telemetry.Failed(_, "rotation"):
+                metrics.rotation_failures.labels(stream).inc()
+            case telemetry.Failed() | telemetry.TokenDied():
+                metrics.auth_failures.labels(stream).inc()
+            case telemetry.HoleSuspected():
+                metrics.holes.labels(stream).inc()
+            case telemetry.GapRecorded(_, gap):
+                metrics.gaps.labels(stream, gap.reason).inc()
+                if gap.first is not None and gap.last is not None:
+                    metrics.gap_positions.labels(stream).inc(gap.last - gap.first + 1)
+            case telemetry.DeadLettered(_, _, reason):
+                metrics.dead_letters.labels(stream, reason).inc()
+            case telemetry.ReadingPaused(_, paused):
+                metrics.reading_paused.labels(stream).set(paused)
+            case telemetry.Suspended():
+                metrics.suspended.labels(stream).set(1)
+            case telemetry.Restored():
+                metrics.suspended.labels(stream).set(0)
+            case telemetry.StreamFailed():
+                metrics.stream_faults.labels(stream).inc()
+
+    def _tell(self, event: telemetry.Event) -> None:
+        facts = {field.name: getattr(event, field.name) for field in fields(event)}
+        line = _LINES.get(type(event))
+        if line is not None:
+            _log.log(line[0], line[1], **facts)
+            return
+        level, text = _SELDOM[type(event)]
+        key, now = (event.stream, type(event)), time.monotonic()
+        at, untold = self._last.get(key, (float("-inf"), 0))
+        if now - at < _SELDOM_S:
+            self._last[key] = (at, untold + 1)
+            return
+        self._last[key] = (now, 0)
+        _log.log(level, text, **facts, untold=untold)

@@ -127,7 +127,7 @@ class Ledger(Generic[Item]):
         if self._back_due is not None and now >= self._back_due:
             self._reset()
         for event in self._holes.disbelieved(now):
-            self._disbelieve(event)
+            self._unread.add(self.high or 0, self._lie(event), event.item)
             self._unread.move(event.position, self.high or 0)
         if self._unread_due is not None and now >= self._unread_due:
             self._release_unread()
@@ -294,12 +294,14 @@ class Ledger(Generic[Item]):
         back, self._back, self._back_due = self._back, None, None
         if back is None:
             return
-        self._disbelieve(back)
-        for view in self._views:
-            if view.stepped_back:
-                view.stepped_back = False
-                view.count(self._lies[-1])
-                self._unstash(view)
+        digest = self._lie(back)
+        views = [view for view in self._views if view.stepped_back]
+        if not views:
+            self._unread.add(self.high or 0, digest, back.item)
+        for view in views:
+            view.stepped_back = False
+            self._note(view, digest, back.item)
+            self._unstash(view)
 
     def _reset(self) -> None:
         """A new sequence begins at the event that went back."""
@@ -337,12 +339,12 @@ class Ledger(Generic[Item]):
             self._holes.doubt(leap.position, last, self._now + PATIENCE_S)
             view.back_to(leap)
 
-    def _disbelieve(self, event: Deliver[Item]) -> None:
-        """An event's position is a lie: it is unreadable, here."""
+    def _lie(self, event: Deliver[Item]) -> str:
+        """An event's position is a lie: remember it, for it may be shown again; returns its digest."""
         digest = self._digest(event.item)
         self._lies.append(digest)
         self._lied_after = self._views.opens
-        self._unread.add(self.high or 0, digest, event.item)
+        return digest
 
     # ------------------------------------------------------------------ the hot path's condition
 

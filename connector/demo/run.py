@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+from contextlib import suppress
 from typing import Final
 
 from rich.console import Console
@@ -84,7 +86,8 @@ async def _play(console: Console, scenario: Scenario, state: DemoState, cluster:
             await play.run()
         finally:
             show.cancel()
-            await asyncio.gather(show, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await show
         sockets = platform.ledger(STREAM)["sockets"]
     return Played(
         sent=sent_positions(run for socket in sockets for run in socket["sent"]),
@@ -121,7 +124,7 @@ def _judged(console: Console, scenario: Scenario, state: DemoState, cluster: Clu
 
 
 def _show(console: Console, stage: Stage) -> Show:
-    live = console.is_terminal and not console.is_dumb_terminal
+    live = sys.stdout.isatty() and not console.is_dumb_terminal
     return LivePicture(console, stage) if live else PlainLines(console, stage)
 
 

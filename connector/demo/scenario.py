@@ -18,7 +18,7 @@ EVENTS_PER_S: Final = 200.0
 SOCKET_DELAY_S: Final = 0.15  # on loopback two sockets would never be seen together
 REASON_1008: Final = "forced by the demo"
 _LOOPBACK: Final = "127.0.0.1"
-_SECONDS_A_ROTATION: Final = 6.0  # a token is replaced after 3.5 s; the faults get in the way of one or two
+_SECONDS_A_ROTATION: Final = 6.0  # a token is replaced after 3.5 s of 5; each fault may take the place of a rotation
 _ROTATIONS: Final = 4
 _CREDENTIALS: Final = SimulatorSettings()
 
@@ -58,7 +58,7 @@ class Scenario:
     @property
     def least_rotations(self) -> int:
         """Fewer would prove nothing: 4, or what a short run allows."""
-        return min(_ROTATIONS, int(self.seconds / _SECONDS_A_ROTATION))
+        return max(0, min(_ROTATIONS, int(self.seconds / _SECONDS_A_ROTATION) - 1))
 
     def platform(self) -> Simulator:
         """A platform, not yet listening, whose tokens live a few seconds and whose sockets take a while to speak."""

@@ -17,16 +17,17 @@ import time
 from confluent_kafka import Producer
 
 from connector.kafka.client import KafkaClient
+from connector.model import TopicLimits
+from tests.bench.rig import PARTITIONS
 from tests.bench.topics import Judge, event_records
 from tests.support.ledger import Headers
 
-_MAX_MESSAGE_BYTES = 1_048_588
 _REPORTS_S = 30.0
 _CONVERSATIONS = 500
 
 
 def _producer(bootstrap: str, name: str) -> Producer:
-    producer = Producer(KafkaClient(bootstrap, name).producer(0, _MAX_MESSAGE_BYTES))
+    producer = Producer(KafkaClient(bootstrap, name).producer(0, [TopicLimits(PARTITIONS)]))
     producer.init_transactions(30)
     return producer
 

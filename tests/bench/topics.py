@@ -14,6 +14,8 @@ from tests.bench.rig import PARTITIONS
 from tests.support.ledger import Headers
 
 _POLL_S = 0.1
+_REQUEST_S = 10.0
+_SILENCE_S = 45.0  # longer than a transaction may stay open
 
 
 def reader(bootstrap: str) -> Consumer:
@@ -122,11 +124,17 @@ def event_records(bootstrap: str, topic: str) -> Iterator[EventRecord]:
     """Every committed record of the topic, each partition in its order."""
     consumer = reader(bootstrap)
     try:
-        todo = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)]
-        ends = {at.partition: consumer.get_watermark_offsets(at, 10.0)[1] for at in todo}
+        every = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)]
+        ends = {at.partition: consumer.get_watermark_offsets(at, _REQUEST_S)[1] for at in every}
+        todo = [at for at in every if ends[at.partition]]
         consumer.assign(todo)
-        while any(at.offset < ends[at.partition] for at in consumer.position(todo)):
-            for message in consumer.consume(10_000, _POLL_S):
+        silent_since_s = time.monotonic()
+        while any(at.offset < ends[at.partition] for at in (consumer.position(todo) if todo else ())):
+            messages = consumer.consume(10_000, _POLL_S)
+            silent_since_s = time.monotonic() if messages else silent_since_s
+            if time.monotonic() > silent_since_s + _SILENCE_S:
+                raise TimeoutError(f"a transaction stays open in {topic}")
+            for message in messages:
                 yield _event_record(message)
     finally:
         consumer.close()

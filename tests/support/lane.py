@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connector.core.boundary import CommitBudget, CommitPolicy
@@ -170,8 +170,23 @@ class Site:
 
     def rig(self, **options: object) -> LaneRig:
         """A lane's writer, its topics made; options are :class:`LaneRig`'s."""
-        self.topics.ensure([self.topic])
+        self.make_topics()
         return LaneRig(self, **options)  # type: ignore[arg-type]  # checked by the test that runs it
+
+    def make_topics(self) -> None:
+        """Make the topics and wait until they answer: a new partition has no leader for a moment."""
+        self.topics.ensure([self.topic])
+        client = self.client
+        names = [self.topic, client.checkpoints_topic, client.dead_letter_topic]
+
+        def answer() -> bool:
+            try:
+                read(self.bootstrap, names, committed=False)
+            except KafkaException:
+                return False
+            return True
+
+        News().wait("the topics", answer)
 
     def events(self, *, committed: bool = True, topic: str | None = None) -> tuple[Record, ...]:
         """What a reader finds in the event topic."""

@@ -1,0 +1,78 @@
+"""Prometheus metrics: what is counted, with which labels. Rotation and network are never mixed.
+
+Label values are bounded: streams, platforms, lanes and topics are the configuration's; classes and outcomes are the
+code's own. Units are in the names.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from connector import __version__
+
+_COMMIT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 30)
+_OVERLAP_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
+
+
+class Metrics:
+    """All metrics of one worker, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        gauge, counter = self._gauge, self._counter
+        gauge("build_info", "The running version.", "version").labels(__version__).set(1)
+
+        self.events = counter("events", "Events handed to Kafka.", "stream")
+        self.event_bytes = counter("event_bytes", "Bytes of those events.", "stream")
+        self.duplicates = counter("duplicates_dropped", "Events seen before, and dropped.", "stream")
+        self.timestamps_clamped = counter("timestamps_clamped", "Record time stamps moved into the topic's.", "stream")
+        self.holes = counter("holes_suspected", "Positions that did not come, and were asked for again.", "stream")
+        self.gaps = counter("gaps", "Gap records.", "stream", "reason")
+        self.gap_positions = counter("gap_positions", "Positions inside gap records.", "stream")
+        self.dead_letters = counter("dead_letters", "Items that could not be read.", "stream", "reason")
+        self.lag_seconds = gauge("lag_seconds", "Platform's now minus the last committed event's time.", "stream")
+        self.position = gauge("committed_position", "Last committed position.", "stream")
+        self.complete_until = gauge("complete_until_timestamp_seconds", "Until then nothing is missing.", "stream")
+        self.buffer_events = gauge("buffer_events", "Events in hand.", "stream")
+        self.buffer_bytes = gauge("buffer_bytes", "Bytes in hand.", "stream")
+        self.reading_paused = gauge("reading_paused", "1 while the socket is not read: the buffer is full.", "stream")
+        self.stream_state = gauge("stream_state", "1 for the state the stream is in.", "stream", "state")
+        self.suspended = gauge("stream_suspended", "1 while a topic of the stream cannot be written.", "stream")
+        self.stream_faults = counter("stream_faults", "Faults of the bridge's own in a stream.", "stream")
+
+        self.commits = counter("committed_batches", "Commits of a stream's records.", "stream")
+
+        self.rotations = counter("rotations", "Token rotations done.", "stream", "how")
+        self.rotation_overlap = self._histogram("rotation_overlap_seconds", "Two sockets open.", _OVERLAP_BUCKETS)
+        self.rotation_failures = counter("rotation_failures", "New sockets that failed in a rotation.", "stream")
+        self.auth_failures = counter("auth_failures", "Sockets or dials refused for the token's sake.", "stream")
+        self.tokens = counter("token_requests", "Requests to the token endpoint.", "platform", "outcome")
+        self.token_expiry = gauge(
+            "token_expiry_timestamp_seconds", "When the token dies (platform's clock).", "platform"
+        )
+        self.clock_skew = gauge("clock_skew_seconds", "Platform's clock minus ours.", "platform")
+
+        self.dials = counter("dials", "Sockets dialled.", "stream", "why")
+        self.network_failures = counter("network_failures", "Dials or sockets lost to the network.", "stream")
+        self.breaker_open = gauge("breaker_open", "1 while the circuit breaker is open.", "stream")
+        self.backoff_seconds = gauge("backoff_seconds", "Wait before the next network dial.", "stream")
+
+        self.lane_commits = self._histogram("commit_seconds", "From begin to commit of a transaction.", _COMMIT_BUCKETS)
+        self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
+        self.lanes_owned = gauge("lanes_owned", "Lanes that the group gave to this worker.")
+        self.rebalances = counter("rebalances", "Changes of ownership.", "kind")
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"ccaas_{name}", what, labels, registry=self.registry)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"ccaas_{name}", what, labels, registry=self.registry)
+
+    def _histogram(self, name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"ccaas_{name}", what, (), buckets=buckets, registry=self.registry)

@@ -1,0 +1,79 @@
+"""Tests of one module that run at the same time, each reported as a test of its own.
+
+A scenario with tokens and faults mostly waits; one after the other a hundred of them take an hour. A test marked with
+:func:`together` is a *voice*: the first test of the module starts all voices that were selected, a few at a time, on
+the module's event loop, and each test awaits its own. The module says ``pytestmark = pytest.mark.asyncio(
+loop_scope="module")`` and may say ``AT_ONCE``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+VOICE_TIMEOUT_S = 240.0
+_THREADS = 64  # voices wait in threads for processes and brokers
+
+Voice = Callable[..., Awaitable[None]]
+
+
+class Stage:
+    """What the voices of one module stand on: the shared broker, and a directory for their files."""
+
+    def __init__(self, kafka: str, directory: Path, at_once: int) -> None:
+        self.kafka = kafka
+        self.directory = directory
+        self._room = asyncio.Semaphore(at_once)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
+
+    def begin(self, voice: Voice, arguments: Mapping[str, object]) -> None:
+        """Have a voice begin when there is room for it."""
+        task = asyncio.ensure_future(self._sing(voice, arguments))
+        self._tasks[_name(voice, arguments)] = task
+
+    async def outcome(self, voice: Voice, arguments: Mapping[str, object]) -> None:
+        """Return once the voice has ended; raises what it raised."""
+        await self._tasks[_name(voice, arguments)]
+
+    async def close(self) -> None:
+        """End the voices that still run."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _sing(self, voice: Voice, arguments: Mapping[str, object]) -> None:
+        async with self._room, asyncio.timeout(VOICE_TIMEOUT_S):
+            await voice(self, **arguments)
+
+
+def together(voice: Voice) -> Voice:
+    """Mark a test as a voice; its first argument is the :class:`Stage`."""
+
+    @functools.wraps(voice)
+    async def report(stage: Stage, **arguments: object) -> None:
+        await stage.outcome(voice, arguments)
+
+    report.voice = voice  # type: ignore[attr-defined]
+    return report
+
+
+def begin_all(stage: Stage, session: pytest.Session, module: ModuleType) -> None:
+    """Begin every voice of the module that was selected, in the order of the file."""
+    for item in session.items:
+        if isinstance(item, pytest.Function) and item.module is module:
+            voice: Voice | None = getattr(item.function, "voice", None)
+            if voice is not None:
+                arguments: dict[str, Any] = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+                stage.begin(voice, arguments)
+
+
+def _name(voice: Voice, arguments: Mapping[str, object]) -> str:
+    return f"{getattr(voice, '__qualname__', voice)}{sorted(arguments.items())}"
