@@ -46,10 +46,10 @@ def event_topics(settings: Settings) -> list[str]:
 
 
 def streams_by_lane(settings: Settings) -> dict[int, list[str]]:
-    """Lane → names of its streams."""
-    lanes: dict[int, list[str]] = {}
+    """Every lane → names of its streams."""
+    lanes: dict[int, list[str]] = {number: [] for number in range(settings.lanes)}
     for stream in settings.streams:
-        lanes.setdefault(settings.lane_of(stream.name), []).append(stream.name)
+        lanes[settings.lane_of(stream.name)].append(stream.name)
     return lanes
 
 

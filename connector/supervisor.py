@@ -46,7 +46,7 @@ class Supervisor:
         platform_time_ms: Callable[[str], int | None],
         mismatched: Callable[[str], None],
     ) -> None:
-        """``streams``: lane → names of its streams. ``mismatched``: the worker must end, with this reason."""
+        """``streams``: every lane → names of its streams. ``mismatched``: the worker must end, with this reason."""
         self._streams = streams
         self._make_lane = make_lane
         self._make_pipeline = make_pipeline
@@ -84,6 +84,9 @@ class Supervisor:
     def _assigned(self, lanes: frozenset[int]) -> None:
         self.joined = True
         self._owned = lanes
+        if unknown := lanes - self._streams.keys():
+            self.mismatched(f"lanes {sorted(unknown)} do not exist: the checkpoint topic was given more partitions")
+            return
         for number in [n for n, lane in self._lanes.items() if lane.held and n not in lanes]:
             self._close(number, "the lane is another worker's")
         for number in sorted(lanes):

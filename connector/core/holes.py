@@ -56,6 +56,10 @@ class Holes(Generic[Item]):
             heapq.heappop(self._order)
         return self._held[self._order[0]] if self._order else None
 
+    def top(self) -> int:
+        """The highest position held; 0 where none is."""
+        return max(self._held, default=0)
+
     def hold(self, held: Held[Item]) -> None:
         """Keep an event, up to the limit. One that is here already learns how it joins what is before it."""
         position, time_ms = held.event.position, held.event.time_ms

@@ -18,7 +18,7 @@ The caller must announce every socket (:meth:`Ledger.opened`, :meth:`Ledger.clos
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Generic
 
@@ -156,6 +156,12 @@ class Ledger(Generic[Item]):
         if first is None:
             return
         begin, end = (self.high or 0) + 1, first.event.position - 1
+        if first.previous == self.high and first.unreadable > end - begin:
+            self._holes.remove(first.event.position)  # some of them are noise, but nothing says that any is lost
+            self._accept(first.event, end - begin + 1)
+            self._drain()
+            self._settle()
+            return
         self._release_unread()
         self._steps.append(GapFound(Gap(self.epoch, begin, end, self.max_time_ms, first.event.time_ms, first.reason)))
         self._unread.passed()
@@ -187,27 +193,32 @@ class Ledger(Generic[Item]):
                 view.moved_to(position)
                 return Verdict.DUPLICATE
             view.stale = False
-        if self.high is not None and position <= self.high and self._later(event):
+        seen = self.high is not None and position <= self.high
+        if (seen or position in self._holes) and self._later(event):
             return self._step_back(view, event)
         if view.leaps and position < view.after:
             self._doubt_leaps(view, position)
-        if self.high is not None and position <= self.high:
+        if seen:
             view.moved_to(position)
             return Verdict.DUPLICATE
-        if self._back is not None:
+        if self._back is not None and position > self._holes.top():
             self._refute()
         missing = position - self.high - 1 if self._contiguous and self.high is not None else 0
         if missing == 0 or self._is_covered(view, position, missing):
+            shown = view.hashes if self._holes else None
             view.moved_to(position)
-            self._accept(event, missing)
+            self._accept(event, missing, shown)
             self._drain()
         else:
             self._hold(view, event)
         return Verdict.DEFERRED
 
-    def _accept(self, event: Deliver[Item], covered: int) -> None:
-        self._release_unread(covered)
+    def _accept(self, event: Deliver[Item], covered: int, shown: Counter[str] | None = None) -> None:
+        """Account for an event. ``shown``: the unreadable items that are known to be before it; others may not be."""
+        before = self.high or 0
+        self._release_unread(covered, shown)
         self._unread.passed()
+        self._unread.move(before, event.position)
         self._steps.append(event)
         self.high = event.position
         if event.time_ms is not None:
@@ -260,10 +271,10 @@ class Ledger(Generic[Item]):
         self._unread.add(after, digest, item)
         return Verdict.DEFERRED
 
-    def _release_unread(self, covered: int = 0) -> None:
-        """Make the unreadable items after ``high`` due."""
+    def _release_unread(self, covered: int = 0, shown: Counter[str] | None = None) -> None:
+        """Make the unreadable items after ``high`` due, or those that were shown there."""
         self._unread_due = None
-        self._steps += self._unread.due(self.high or 0, covered)
+        self._steps += self._unread.due(self.high or 0, covered, shown)
 
     # ------------------------------------------------------------------ lies and resets
 
@@ -350,7 +361,7 @@ class Ledger(Generic[Item]):
 
     def _settle(self) -> None:
         """Return to the hot path once nothing is out of the ordinary; see to the unreadables' timer."""
-        if not self._unread.waits_after(self.high or 0):
+        if self._holes or not self._unread.waits_after(self.high or 0):
             self._unread_due = None
         elif self._unread_due is None:
             self._unread_due = self._now + PATIENCE_S

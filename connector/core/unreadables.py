@@ -6,7 +6,7 @@ is the same on all of them.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Generic
 
@@ -54,14 +54,24 @@ class Unreadables(Generic[Item]):
         if after in self._waiting:
             self._waiting.setdefault(to, []).extend(self._waiting.pop(after))
 
-    def due(self, after: int, covered: int) -> list[Unreadable[Item]]:
-        """What waits after the last position, numbered; the first ``covered`` of all since it stand for positions."""
-        steps = []
+    def due(self, after: int, covered: int, shown: Counter[str] | None = None) -> list[Unreadable[Item]]:
+        """What waits after the last position, numbered; the first ``covered`` of all since it stand for positions.
+
+        ``shown``: only so many of each hash; what else waits goes on waiting.
+        """
+        steps, left = [], []
+        taken: Counter[str] = Counter(self._due)
         for digest, item in self._waiting.pop(after, ()):
+            taken[digest] += 1
+            if shown is not None and taken[digest] > shown[digest]:
+                left.append((digest, item))
+                continue
             self._numbered += 1
             covers = after + self._numbered if self._numbered <= covered else None
             steps.append(Unreadable(after, self._numbered, covers, digest, item))
             self._due.append(digest)
+        if left:
+            self._waiting[after] = left
         return steps
 
     def passed(self) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+import orjson
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connector.core.checkpoint import LANES_KEY, decode
+from connector.errors import CheckpointVersionError
 from connector.kafka.client import KafkaClient
 from connector.model import Checkpoint
 
@@ -24,7 +35,8 @@ class LaneCheckpoints:
         self._partition = TopicPartition(client.checkpoints_topic, lane)
         self._next_offset = 0
         self._streams: dict[str, Checkpoint] = {}
-        self.lanes_record: bytes | None = None
+        self.made_for: int | None = None
+        """The number of lanes by the record in lane 0, once one was read."""
 
     @property
     def next_offset(self) -> int:
@@ -51,7 +63,7 @@ class LaneCheckpoints:
             while self._position(consumer) < end:
                 messages = consumer.consume(1000, _POLL_S)
                 for message in messages:
-                    self._apply(message.key(), message.value(), message.error())
+                    self._apply(message)
                 if not messages:
                     blocked()
             self._next_offset = self._position(consumer)
@@ -76,13 +88,57 @@ class LaneCheckpoints:
         position = consumer.position([self._partition])[0].offset
         return position if position >= 0 else self._next_offset
 
-    def _apply(self, key: bytes | None, value: bytes | None, error: object) -> None:
-        if error is not None or key is None:
+    def _apply(self, message: Message) -> None:
+        error, key, value = message.error(), message.key(), message.value()
+        if error is not None:
+            raise KafkaException(error)
+        if key is None:
             return
         name = key.decode()
-        if name == LANES_KEY:
-            self.lanes_record = value
+        if name == LANES_KEY and value is not None:
+            self.made_for = _lanes(value)
         elif value is None:
             self._streams.pop(name, None)
         else:
-            self._streams[name] = decode(value)
+            self._streams[name] = self._decode(value, message.offset())
+
+    def _decode(self, value: bytes, offset: int | None) -> Checkpoint:
+        try:
+            return decode(value)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            where = f"{self._partition.topic}, partition {self._partition.partition}, offset {offset}"
+            raise CheckpointVersionError(f"the record at {where} is no checkpoint: {error!r}") from error
+
+
+def lanes_record(lanes: int) -> bytes:
+    """The value of the record that says how many lanes the topic was made for (rule 10)."""
+    return orjson.dumps({"v": 1, "lanes": lanes})
+
+
+def _lanes(record: bytes) -> int:
+    return int(orjson.loads(record)["lanes"])
+
+
+def read_lanes(client: KafkaClient) -> int | None:
+    """The number of lanes by the record in lane 0; None where none is committed yet.
+
+    Reads to the last stable offset and waits for nobody: the record is in the topic's first transaction.
+    Raises ``KafkaException`` where Kafka does not answer.
+    """
+    deadline = time.monotonic() + 2 * _REQUEST_S
+    consumer = Consumer({**client.reader(), "enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(client.checkpoints_topic, 0, OFFSET_BEGINNING)])
+        while time.monotonic() < deadline:
+            message = consumer.poll(_POLL_S)
+            error = message.error() if message is not None else None
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public constant
+                return None
+            if error is not None:
+                raise KafkaException(error)
+            value = message.value() if message is not None and message.key() == LANES_KEY.encode() else None
+            if value is not None:
+                return _lanes(value)
+    finally:
+        consumer.close()
+    raise KafkaException(f"lane 0 of {client.checkpoints_topic} was not read within {2 * _REQUEST_S:g} s")

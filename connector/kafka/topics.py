@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from connector.errors import LaneMismatchError, PrerequisiteError
+from connector.kafka.checkpoints import read_lanes
 from connector.kafka.client import KafkaClient
 from connector.model import TopicLimits
 
 _REQUEST_S = 5.0
+_APPEAR_S = 0.05
 _COMPACTED = {
     "cleanup.policy": "compact",
     "segment.bytes": str(4 * 1024 * 1024),
@@ -45,7 +48,8 @@ class Topics:
     def ensure(self, event_topics: Iterable[str]) -> None:
         """Make what is missing.
 
-        Raises ``LaneMismatchError`` where the checkpoint topic has another number of partitions than ``lanes``,
+        Raises ``LaneMismatchError`` where the checkpoint topic has another number of partitions than ``lanes``, or
+        its ``$lanes`` record says another (a topic that was grown),
         ``PrerequisiteError`` where a topic the bridge cannot do without is missing and may not be made, and
         ``KafkaException`` where Kafka does not answer.
         """
@@ -63,17 +67,17 @@ class Topics:
             if topic not in there
         ]
         if missing and plan.create:
-            self._create(missing)
-            there = self._partitions()
+            there = self._wait_for(self._create(missing))
         lanes = there.get(client.checkpoints_topic)
         if lanes is None:
             raise PrerequisiteError(self._how_to_create(client.checkpoints_topic, _COMPACTED))
-        if lanes != self._lanes:
-            raise LaneMismatchError(
-                f"topic {client.checkpoints_topic} has {lanes} partitions, but the configuration says lanes: "
-                f"{self._lanes}. The number of lanes is fixed when the topic is made: set lanes: {lanes}, or start "
-                f"with a new group and import the positions"
-            )
+        for made_for in (lanes, read_lanes(client)):
+            if made_for not in (None, self._lanes):
+                raise LaneMismatchError(
+                    f"topic {client.checkpoints_topic} was made for {made_for} lanes, but the configuration says lanes: "
+                    f"{self._lanes}. The number of lanes is fixed when the topic is made: set lanes: {made_for}, or "
+                    f"start with a new group and import the positions"
+                )
 
     def limits(self, topics: Iterable[str]) -> dict[str, TopicLimits]:
         """What each existing topic accepts and keeps; topics that are missing are left out.
@@ -118,20 +122,33 @@ class Topics:
     def _partitions(self) -> dict[str, int]:
         return _partition_counts(self._admin.list_topics(timeout=_REQUEST_S))
 
-    def _create(self, missing: list[NewTopic]) -> None:
+    def _create(self, missing: list[NewTopic]) -> set[str]:
+        """Make topics; returns those that now exist. Event topics that may not be made suspend their streams later."""
+        made = set()
         for topic, answer in self._admin.create_topics(missing, request_timeout=_REQUEST_S).items():
             try:
                 answer.result(2 * _REQUEST_S)
             except KafkaException as error:
                 code = error.args[0].code()
-                if code == KafkaError.TOPIC_ALREADY_EXISTS:
-                    continue
                 if topic == self._client.checkpoints_topic and code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                     raise PrerequisiteError(self._how_to_create(topic, _COMPACTED)) from error
-                if code not in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}:
+                if code in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}:
+                    continue
+                if code != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             except FutureTimeoutError as error:
                 raise KafkaException(f"topic {topic} was not made within {2 * _REQUEST_S:g} s") from error
+            made.add(topic)
+        return made
+
+    def _wait_for(self, topics: set[str]) -> dict[str, int]:
+        """Partition counts once these topics are among them: a broker hears of a new topic a little later."""
+        deadline = time.monotonic() + _REQUEST_S
+        while not topics <= (there := self._partitions()).keys():
+            if time.monotonic() > deadline:
+                raise KafkaException(f"topics {sorted(topics - there.keys())} do not appear within {_REQUEST_S:g} s")
+            time.sleep(_APPEAR_S)
+        return there
 
     def _how_to_create(self, topic: str, config: dict[str, str]) -> str:
         settings = " ".join(f"--config {name}={value}" for name, value in config.items())

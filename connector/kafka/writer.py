@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
-import orjson
 from confluent_kafka import KafkaException
 
 from connector.core.boundary import Boundary, CommitBudget, CommitPolicy
@@ -24,7 +23,7 @@ from connector.core.lane import Freed, InHand
 from connector.core.suspension import Suspensions
 from connector.core.transaction import Bisection, Cure, cure
 from connector.errors import CheckpointVersionError
-from connector.kafka.checkpoints import LaneCheckpoints
+from connector.kafka.checkpoints import LaneCheckpoints, lanes_record
 from connector.kafka.client import KafkaClient, describe
 from connector.kafka.ownership import Membership
 from connector.kafka.reports import DeliveryReports
@@ -180,9 +179,8 @@ class LaneWriter:
 
     def _check_lanes(self) -> None:
         """The number of lanes stands in a record of lane 0 (rule 10)."""
-        record = self._checkpoints.lanes_record
-        made_for = orjson.loads(record)["lanes"] if record is not None else self._services.lanes
-        if made_for != self._services.lanes:
+        made_for = self._checkpoints.made_for
+        if made_for not in (None, self._services.lanes):
             reason = f"its topic was made for {made_for} lanes, the configuration says {self._services.lanes}"
             self._post(self._services.listener.mismatched, reason)
             self._mode = Mode.FINISH
@@ -192,6 +190,7 @@ class LaneWriter:
         """Transactions, one after the other, until the mode changes or there is a doubt."""
         first = True
         while self._mode is not Mode.HOLD:
+            self._still()
             self._collect(_IDLE_S if self._mode is Mode.RUN and not self._hand.waiting() else 0.0)
             self._restore_due()
             if self._transact(first=first):
@@ -226,8 +225,7 @@ class LaneWriter:
         took_s = transactor.commit()
         self._bisection.committed(hand.records)
         self._setbacks = 0
-        self._free(hand.committed())
-        self._free(hand.dropped())
+        self._free([*hand.dropped(), *hand.committed()])  # in this order: a checkpoint told never goes back
         if took_s > SLOW_COMMIT_S:
             raise Doubt("commit", Cure.RENEW, f"it took {took_s:.3f} s: there may be a straggler", passing=True)
         return True
@@ -267,8 +265,8 @@ class LaneWriter:
         membership = services.membership()
         if self.lane not in membership.lanes or membership.metadata is None:
             raise Doubt("ownership", Cure.RENEW, "the lane is not assigned at the moment")
-        if self.lane == 0 and self._checkpoints.lanes_record is None:
-            transactor.checkpoint(LANES_KEY, orjson.dumps({"v": 1, "lanes": services.lanes}), self._reports.own)
+        if self.lane == 0 and self._checkpoints.made_for is None:
+            transactor.checkpoint(LANES_KEY, lanes_record(services.lanes), self._reports.own)
         transactor.prove_ownership(self._checkpoints.next_offset, membership.metadata)
 
     def _check_deliveries(self) -> None:

@@ -104,5 +104,6 @@ def _as_validation_error(title: str, faults: Iterable[Fault]) -> ValidationError
     return ValidationError.from_exception_data(title, lines, hide_input=True)
 
 
-Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+FOREVER_S = 31_536_000  # a year: no duration of a configuration makes sense beyond it
+Seconds = Annotated[float, Field(ge=0, le=FOREVER_S, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=FOREVER_S, allow_inf_nan=False)]

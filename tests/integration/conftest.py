@@ -1,16 +1,18 @@
-"""A broker behind a proxy, shared by the tests of Kafka's rules: one after the other may freeze, kill and restart it."""
+"""What integration tests share: a broker behind a proxy, to be frozen and killed, and a stage for many at a time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from tests.support import broker
+from tests.support.chorus import Stage, begin_all
 from tests.support.lane import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from tests.support.maven_broker import MavenBroker
 
@@ -39,3 +41,15 @@ def lane_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MavenBroke
 def site(lane_broker: MavenBroker) -> Site:
     """Names of this test's own on that broker."""
     return Site(lane_broker.bootstrap)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(
+    request: pytest.FixtureRequest, kafka: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """Where the tests of a module run at the same time (``tests.support.chorus``)."""
+    module = request.module
+    made = Stage(kafka, tmp_path_factory.mktemp("stage"), getattr(module, "AT_ONCE", 8))
+    begin_all(made, request.session, module)
+    yield made
+    await made.close()

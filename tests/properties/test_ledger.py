@@ -80,6 +80,13 @@ def digest(name: str) -> str:
     return f"h:{name}" if name.startswith(("e", "l")) else f"h:{name.split('-')[0]}"
 
 
+def from_an_event(items: list[LogItem]) -> list[LogItem]:
+    """Without the unreadable items at the beginning: nobody could tell where they belong."""
+    while items and not items[0].readable:
+        items = items[1:]
+    return items
+
+
 def entry(step: Step) -> tuple[int, Entry]:
     """A step as the pipeline writes it, with its epoch where the step says one."""
     match step:
@@ -164,7 +171,7 @@ class LedgerMachine(RuleBasedStateMachine):
             position, name, epoch = platform.head + step, f"{kind}-{platform.made}", platform.epoch
             if self.behind() and position >= (self.ledger.high or 0) - 1:
                 return
-            if kind in {"event", "timeless"} or (kind == "noise" and self.world == "loss"):
+            if kind in {"event", "timeless"} or (kind == "noise" and self.world in {"loss", "lies"}):
                 time_ms = None if kind == "timeless" and self.world == "sparse" else self.time_ms - jitter
                 platform.append(LogItem(epoch, position, f"e{platform.made}", time_ms))
             elif kind == "noise" or self.world == "sparse":
@@ -172,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
             elif kind == "lie":
                 if self.world == "lies" and platform.head > 1 and platform.log:
                     back = 1 + claims % (platform.head - 1) if claims % 2 else None
-                    ahead = platform.head + 1000 + claims
+                    ahead = platform.head + 1000 * platform.made + claims
                     lie = LogItem(
                         epoch,
                         position if back else platform.head,
@@ -190,7 +197,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(keep=st.integers(0, 8))
     def forgets(self, keep: int) -> None:
         """The retention passes: what is older can't be had any more by new sockets."""
-        self.platform.log = self.platform.log[len(self.platform.log) - min(keep, len(self.platform.log)) :]
+        self.platform.log = from_an_event(self.platform.log[max(0, len(self.platform.log) - keep) :])
 
     @precondition(lambda self: self.world in {"loss", "noise"} and self.platform.head > 8 and not self.behind())
     @precondition(lambda self: (self.ledger.high or 0) > 8)
@@ -199,6 +206,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """The platform's own failover: positions begin again; open sockets deliver what they had, then the new."""
         self.platform.epoch += 1
         self.platform.head = first - 1
+        self.happens(kinds=["event"], jitter=0, claims=1)
 
     # ------------------------------------------------------------------ sockets
 
@@ -226,7 +234,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A fault of one socket: it leaves something out."""
         socket = self.platform.sockets[data.draw(st.sampled_from(sorted(self.platform.sockets)))]
         if not self.behind() and {item.epoch for item in socket.ahead} == {self.platform.epoch}:
-            del socket.ahead[:items]
+            socket.ahead = from_an_event(socket.ahead[items:]) or socket.ahead
 
     @precondition(lambda self: self.platform.sockets)
     @rule(data=st.data(), items=st.integers(1, 12))

@@ -214,14 +214,12 @@ class _Judge:
         letters = Counter((letter.covers, letter.value) for letter in verdict.letters if letter.covers is not None)
         for mark, item in self._truth.items():
             lettered = letters.pop((mark[1], item.data[:DEAD_LETTER_BYTES]), 0)
-            missed = any(gap.epoch == mark[0] and gap.reason != "position_reset" and gap.holds(mark) for gap in verdict.gaps)
+            missed = any(gap.epoch == mark[0] and gap.holds(mark) for gap in verdict.gaps)
             times = (mark in self._seen) + lettered + missed
             if times == 0:
                 verdict.missing.append(mark)
             elif times > 1:
                 verdict.duplicated.append(mark)
-            if lettered and not item.poison and mark not in self._seen:
-                continue  # refused by Kafka itself
         for (covers, value), count in letters.items():
             self._fault(f"{count} dead letters cover {covers}, where there is no such item: {value[:80]!r}")
 

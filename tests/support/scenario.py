@@ -1,0 +1,367 @@
+"""A scenario: one simulated platform, one broker, one worker as a process, and the verdict over what readers find.
+
+    async with Scenario(stage, platform(rate=200, token_life_s=5)) as it:
+        await it.ready()
+        await it.rotated(3)
+        await it.finish()
+
+The simulator runs on the test's event loop, so that a test can look into it and break it at any instant; whatever
+blocks (the worker's process, Kafka's clients) runs on threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from connector.simulator import Simulator, SimulatorSettings
+from connector.simulator.ledger import SocketRecord
+from connector.simulator.session import Session
+from connector.simulator.stream import StreamLog
+from connector.simulator.world import OpenSocket
+from tests.support.bridge_process import BridgeProcess, Configuration, configuration
+from tests.support.broker import fresh_name
+from tests.support.chorus import Stage
+from tests.support.ledger import Record, read
+from tests.support.verdict import Expected, GapSeen, Mark, StreamVerdict, judge
+from tests.support.watch import CheckpointFollower
+
+PATIENCE_S = 60.0
+_LOOK_S = 0.005
+_SIDE_COMMITS = 25.0  # transactions a second of a worker that shares its broker with a dozen others
+LONG_S = 3600.0
+MAX_OVERLAP_S = 2.0
+TOKEN_REFRESH = "token refresh"
+STREAM = "wfm"
+
+
+def platform(**settings: Any) -> SimulatorSettings:  # noqa: ANN401 - the simulator's own fields
+    """A platform that knows the bridge of :func:`tests.support.bridge_process.configuration`."""
+    return SimulatorSettings(client_id="bridge", client_secret="secret", **settings)
+
+
+class Scenario:
+    """One worker against one platform. Leaving it ends both, whatever happened; a failure brings the worker's log."""
+
+    def __init__(  # noqa: PLR0913 - each is something a test may want to set; all by name
+        self,
+        stage: Stage,
+        settings: SimulatorSettings,
+        *streams: Mapping[str, Any],
+        kafka: str | None = None,
+        started: bool = True,
+        listening: bool = True,
+        refresh_buffer_s: float = 300,
+        configured: Mapping[str, Any] | None = None,
+        **sections: Any,  # noqa: ANN401 - any section of the file
+    ) -> None:
+        """``streams``: as in the file, ``topic`` filled in; none: one, :data:`STREAM`. ``configured``: the platform's.
+
+        ``started``: the worker starts at once. ``listening``: the platform does.
+        """
+        self.kafka = kafka or stage.kafka
+        self.group = fresh_name("stream")
+        self.topic = f"{self.group}.events"
+        self.simulator = Simulator(settings)
+        self.began_ms = 0
+        self._stage = stage
+        self._settings = settings
+        self._streams = [{"topic": self.topic, **stream} for stream in streams or [{"name": STREAM}]]
+        self._started, self._listening = started, listening
+        self._options: dict[str, Any] = {
+            "group": self.group,
+            "kafka": self.kafka,
+            "streams": self._streams,
+            "kind": settings.kind,
+            "retention_s": settings.retention_s,
+            "refresh_buffer_s": refresh_buffer_s,
+            "lanes": 1,
+            "platform": configured,
+            "commit": {"max_per_second": _SIDE_COMMITS},
+            "topics": {"partitions": 4},
+            **sections,
+        }
+        self._follower = CheckpointFollower(self.kafka, f"{self.group}.checkpoints")
+        self.worker: BridgeProcess
+
+    # Life -----------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self.began_ms = time.time_ns() // 1_000_000
+        await self.simulator.start()
+        config: Configuration = configuration(platform_url=self.simulator.base_url, **self._options)
+        if not self._listening:
+            await self.simulator.stop()
+        self.worker = BridgeProcess(self.directory, config)
+        self._follower.__enter__()
+        if self._started:
+            await asyncio.to_thread(self.worker.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note(f"group {self.group}; {self.simulator.stats()}\nthe worker's log ends:\n{self._log_tail()}")
+        await asyncio.to_thread(self.worker.kill9)
+        await self.simulator.stop()
+        await asyncio.to_thread(self._follower.__exit__, None, None, None)
+
+    @property
+    def directory(self) -> Path:
+        """Where the worker's configuration and log are."""
+        return self._stage.directory / self.group
+
+    async def start(self) -> None:
+        """Start the worker (again)."""
+        await asyncio.to_thread(self.worker.start)
+
+    async def ready(self) -> None:
+        """Return once the worker says that it does all its work."""
+        await asyncio.to_thread(self.worker.ready, PATIENCE_S)
+
+    async def status(self, path: str) -> int | None:
+        """The HTTP status of a probe."""
+        return await asyncio.to_thread(self.worker.status, path)
+
+    # The platform's side --------------------------------------------------------------------------------------
+
+    def log(self, stream: str = STREAM) -> StreamLog:
+        """The platform's log behind a configured stream."""
+        return self.simulator.world.stream(self._channel(stream))
+
+    def head(self, stream: str = STREAM) -> Mark:
+        """Epoch and position of the platform's newest item."""
+        log = self.log(stream)
+        slot = log.timeline.head(self.simulator.world.now())
+        return (log.positions.mark_of(slot).epoch, log.positions.position_of(slot))
+
+    def open_sockets(self, stream: str = STREAM) -> list[OpenSocket]:
+        """The open sockets, the oldest first."""
+        found = self.simulator.world.sockets_of(self._channel(stream))
+        return sorted(found, key=lambda each: each.session.record.number)
+
+    def sockets(self, stream: str = STREAM) -> list[SocketRecord]:
+        """Every socket there was, in the order in which they opened."""
+        self.simulator.stats()  # brings the records up to date
+        return self.simulator.world.ledger.of(self._channel(stream))
+
+    def count(self, what: str) -> int:
+        """One of the simulator's counts: ``opens``, ``unauthorized``, ``expiry_closes`` …"""
+        return self.simulator.world.ledger.counts[what]
+
+    def refreshed(self, stream: str = STREAM) -> int:
+        """How many sockets the worker has closed for a new token."""
+        return sum(by_refresh(record) for record in self.sockets(stream))
+
+    # Waiting --------------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+        """Return once the condition holds; it is looked at many times a second, since the world has no bell for it."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not within {timeout_s:g} s")
+            await asyncio.sleep(_LOOK_S)
+
+    async def rotated(self, times: int, stream: str = STREAM) -> None:
+        """Return once so many more sockets were closed for a new token."""
+        wanted = self.refreshed(stream) + times
+        await self.until(lambda: self.refreshed(stream) >= wanted, f"{times} rotations of {stream}")
+
+    async def overlap(self, stream: str = STREAM) -> tuple[Session, Session]:
+        """Wait for a rotation in which two sockets are open; returns the old one's and the new one's session."""
+        await self.until(lambda: len(self.open_sockets(stream)) > 1, "two sockets")
+        old, new = self.open_sockets(stream)[:2]
+        return old.session, new.session
+
+    async def alone(self, stream: str = STREAM) -> None:
+        """Wait until one socket is open."""
+        await self.until(lambda: len(self.open_sockets(stream)) == 1, "one socket")
+
+    async def flowing(self, events: int = 1, stream: str = STREAM) -> None:
+        """Return once so many events that are yet to come are committed."""
+        epoch, position = self.head(stream)
+        await self.committed((epoch, position + events), stream)
+
+    async def committed(self, mark: Mark | None = None, stream: str = STREAM) -> None:
+        """Return once the stream is committed up to the mark (None: the platform's present)."""
+        wanted = mark if mark is not None else self.head(stream)
+        try:
+            await self.until(lambda: self.position(stream) >= wanted, f"{stream} committed up to {wanted}")
+        except TimeoutError as error:
+            error.add_note(f"it is committed up to {self.position(stream)}")
+            raise
+
+    def position(self, stream: str = STREAM) -> Mark:
+        """How far the stream is committed, as a read_committed reader sees it."""
+        checkpoint = self.checkpoint(stream)
+        return (-1, -1) if checkpoint is None else (checkpoint["epoch"], int(checkpoint["position"] or 0))
+
+    def checkpoint(self, stream: str = STREAM) -> dict[str, Any] | None:
+        """The stream's latest committed checkpoint."""
+        value = self._follower.latest.get(stream)
+        return None if value is None else dict(orjson.loads(value))
+
+    # The worker's story ---------------------------------------------------------------------------------------
+
+    def story(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """The worker's log lines of this event with these fields."""
+        return [
+            line
+            for line in self.worker.log_lines()
+            if line.get("event") == event and all(line.get(name) == value for name, value in fields.items())
+        ]
+
+    def failures(self, path: str) -> list[dict[str, Any]]:
+        """The log's failures of a path: ``network``, ``rotation`` or ``auth``."""
+        return self.story("connection failed", path=path)
+
+    def rss_bytes(self) -> int:
+        """The worker's resident memory (Linux)."""
+        for line in Path(f"/proc/{self.worker.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise LookupError("no VmRSS")
+
+    def _log_tail(self) -> str:
+        lines = [line for line in self.worker.log_text().splitlines() if "stream state" not in line]
+        return "\n".join(line[:400] for line in lines[-40:])
+
+    # The end --------------------------------------------------------------------------------------------------
+
+    async def drained(self) -> None:
+        """End the platform's streams, each with a plain event, and wait until everything is committed."""
+        self.simulator.push(2)
+        self.simulator.quiet(LONG_S)
+        for stream in self._streams:
+            await self.committed(stream=stream["name"])
+
+    async def finish(
+        self, *, gaps: Iterable[GapSeen] = (), noise: Iterable[bytes] = (), begins: Mapping[str, int] | None = None
+    ) -> dict[str, StreamVerdict]:
+        """Drain, stop softly (exit code 0), and hold every stream to the promise, with just these gaps and noise."""
+        await self.drained()
+        assert await asyncio.to_thread(self.worker.stop) == 0
+        verdicts = await self.judge(begins=begins)
+        for verdict in verdicts.values():
+            verdict.assert_exact(gaps=gaps, noise=noise)
+        return verdicts
+
+    async def judge(self, *, begins: Mapping[str, int] | None = None) -> dict[str, StreamVerdict]:
+        """The verdict on every stream. ``begins``: the position a stream starts after, where not 0."""
+        return await asyncio.to_thread(self._judge, begins or {}, time.time_ns() // 1_000_000)
+
+    async def records(self, *topics: str) -> tuple[Record, ...]:
+        """Everything a read_committed reader finds in these topics."""
+        return await asyncio.to_thread(read, self.kafka, topics)
+
+    def _judge(self, begins: Mapping[str, int], ended_ms: int) -> dict[str, StreamVerdict]:
+        own = [f"{self.group}.{name}" for name in ("checkpoints", "gaps", "dead-letter")]
+        topics = {topic for stream in self._streams for topic in _topics(stream)}
+        records = read(self.kafka, [*topics, *own])
+        found: dict[str, StreamVerdict] = {}
+        for stream in self._streams:
+            name = stream["name"]
+            expected = Expected(
+                stream=name,
+                source=f"/ccaas/{self.group}/sim/{name}",
+                items=list(self.simulator.items(self._channel(name))),
+                topic_of=_router(stream),
+                began_ms=self.began_ms,
+                ended_ms=ended_ms,
+                begin=begins.get(name, 0),
+                type_prefix=stream.get("type_prefix", ""),
+            )
+            found[name] = judge(expected, records, self.group)
+        return found
+
+    def _channel(self, stream: str) -> str:
+        found = next(each for each in self._streams if each["name"] == stream)
+        return str(found.get("channel", stream))
+
+
+# Sockets ------------------------------------------------------------------------------------------------------
+
+
+def by_refresh(record: SocketRecord) -> bool:
+    """Whether the worker closed the socket as a rotation does."""
+    end = record.closed
+    return end is not None and (end.by, end.code, end.reason) == ("client", 1000, TOKEN_REFRESH)
+
+
+def overlaps_s(records: Iterable[SocketRecord]) -> Iterator[float]:
+    """How long each time two sockets of a stream were open at once."""
+    changes = [(record.opened_at_s, 1) for record in records]
+    changes += [(record.closed.at_s, -1) for record in records if record.closed is not None]
+    now, since = 0, 0.0
+    for at, change in sorted(changes):
+        if now > 1 and now + change == 1:
+            yield at - since
+        if now == 1 and change > 0:
+            since = at
+        now += change
+
+
+def assert_calm(it: Scenario, stream: str = STREAM, *, most_s: float = MAX_OVERLAP_S) -> None:
+    """Every token was replaced in time: no 401, no expiry, no refusal; sockets overlapped, never for long."""
+    troubles = {what: it.count(what) for what in ("unauthorized", "expiry_closes", "refused", "expired_positions")}
+    assert not any(troubles.values()), troubles
+    records = it.sockets(stream)
+    ends = [record.closed for record in records[:-1]]
+    assert all(map(by_refresh, records[:-1])), [end for end in ends if end is not None and end.reason != TOKEN_REFRESH]
+    lasted = list(overlaps_s(records))
+    assert len(lasted) == len(records) - 1, "a rotation left a moment without a socket"
+    assert max(lasted, default=0.0) <= most_s
+    assert it.simulator.world.ledger.overlaps[stream].most <= 2  # noqa: PLR2004 - old and new
+
+
+def lag(session: Session, lag_s: float) -> None:
+    """Have a socket show everything later than others do, for ever."""
+    real = session.log
+    session.log = _LateLog(real, lag_s)
+
+
+class _LateLog(StreamLog):
+    """A stream's log as a socket far behind sees it."""
+
+    def __init__(self, log: StreamLog, lag_s: float) -> None:
+        self.__dict__.update(log.__dict__)
+        self.timeline = _LateTimeline(log, lag_s)  # type: ignore[assignment]  # what a session asks of it
+
+
+class _LateTimeline:
+    def __init__(self, log: StreamLog, lag_s: float) -> None:
+        self._timeline, self._lag_s = log.timeline, lag_s
+
+    def head(self, now_s: float) -> int:
+        """As :meth:`connector.simulator.timeline.Timeline.head`."""
+        return self._timeline.head(now_s - self._lag_s)
+
+    def time_of(self, slot: int) -> float:
+        """As :meth:`connector.simulator.timeline.Timeline.time_of`."""
+        return self._timeline.time_of(slot) + self._lag_s
+
+
+def _topics(stream: Mapping[str, Any]) -> list[str]:
+    return [stream["topic"], *(route["topic"] for route in stream.get("routes", ()))]
+
+
+def _router(stream: Mapping[str, Any]) -> Callable[[str], str]:
+    """The topic of an event type, for patterns that end in one star."""
+    routes = [(route["match"]["event_type"], route["topic"]) for route in stream.get("routes", ())]
+
+    def topic_of(event_type: str) -> str:
+        for pattern, topic in routes:
+            if event_type == pattern or (pattern.endswith("*") and event_type.startswith(pattern[:-1])):
+                return str(topic)
+        return str(stream["topic"])
+
+    return topic_of
