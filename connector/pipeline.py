@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from connector import telemetry
 from connector.anchor import starting_position
-from connector.buffer import ENTRY_OVERHEAD_BYTES
 from connector.connection import StreamConnection
 from connector.core.envelope import Moment, read_time, sha256
 from connector.core.frames import Event, Unread
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
-from connector.model import Batch, Checkpoint, Entry, Gap
+from connector.model import Checkpoint
+from connector.outbox import Outbox
 from connector.parts import Parts, StreamPlan
 
 _IMPLAUSIBLE_MS = 24 * 3600 * 1000
@@ -41,13 +41,10 @@ class StreamPipeline:
         self.plan = plan
         self._parts = parts
         self._envelope = parts.envelope
-        self._incarnation = 0
+        self._outbox = Outbox(plan, parts, parts.shared.guarded(self._consider_reading))
         self._anchoring: asyncio.Task[None] | None = None
         self._anchored: asyncio.Future[Checkpoint] | None = None
         self._continues = False
-        self._in_hand_events = 0
-        self._in_hand_bytes = 0
-        self._waits_for_worker = False
         self._timer: asyncio.TimerHandle | None = None
         self._guarded_hand_over = parts.shared.guarded(self._hand_over)
         self._begin(Checkpoint(plan.name))
@@ -59,11 +56,8 @@ class StreamPipeline:
             checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events
         )
         self.connection = StreamConnection(plan, self._parts, self)
-        self._epoch = checkpoint.epoch
+        self._outbox.epoch = checkpoint.epoch
         self._hole = HoleState.NONE
-        self._entries: list[Entry] = []
-        self._size_bytes = 0
-        self._urgent = False
         self._touched: dict[int, bool] = {}
         self._duplicates = 0
         self._scheduled = False
@@ -91,37 +85,31 @@ class StreamPipeline:
         if self._anchoring is not None:
             self._anchoring.cancel()
             self._anchoring = None
-        self._entries.clear()
         self._touched.clear()
         self.connection.stop(reason)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._parts.shared.buffer.add(-self._in_hand_bytes)
-        self._in_hand_events = self._in_hand_bytes = 0
+        self._outbox.forget()
 
     def restart(self, checkpoint: Checkpoint, incarnation: int) -> None:
         """Kafka stands before what was read: begin again from there."""
         self.abandon("starting again")
-        self._incarnation = incarnation
+        self._outbox.incarnation = incarnation
         self.start(checkpoint)
 
     def committed(self, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
         """Room again: a transaction committed."""
         if self._anchored is not None and not self._anchored.done():
             self._anchored.set_result(checkpoint)
-        freed_bytes = min(self._in_hand_bytes, size_bytes + entries * ENTRY_OVERHEAD_BYTES)
-        self._in_hand_events = max(0, self._in_hand_events - entries)
-        self._in_hand_bytes -= freed_bytes
-        self._parts.shared.buffer.add(-freed_bytes)
+        self._outbox.committed(entries, size_bytes)
         self._consider_reading()
 
     async def _anchor(self) -> None:
         """Commit where a new stream begins before anything is read (KAFKA.md 11), then go on from there."""
         position = await starting_position(self.plan, self._parts)
         self._anchored = asyncio.get_running_loop().create_future()
-        first = Checkpoint(self.plan.name, position=position)
-        self._parts.sink.submit(Batch(self.plan.name, self._incarnation, 0, [], start=first))
+        self._outbox.begin(Checkpoint(self.plan.name, position=position))
         checkpoint = await self._anchored
         self._anchoring = None
         self._begin(checkpoint)
@@ -163,7 +151,7 @@ class StreamPipeline:
         if not self._scheduled:
             self._open_batch()
         self._touched.setdefault(socket, False)
-        ledger, envelope, time_of = self._ledger, self._envelope, self.plan.event_time
+        ledger, envelope, outbox, time_of = self._ledger, self._envelope, self._outbox, self.plan.event_time
         for item in self._parts.frames.read(frame):
             if type(item) is Event:
                 position, document, raw = item
@@ -171,10 +159,8 @@ class StreamPipeline:
                 time_ms = moment[0] if moment is not None and moment[0] < self._horizon_ms else None
                 verdict = ledger.admit(socket, position, time_ms, Item(moment, document, raw), self._now)
                 if verdict is Verdict.FRESH:
-                    entry, urgent = envelope.event(self._epoch, position, moment, document, raw)
-                    self._entries.append(entry)
-                    self._size_bytes += len(raw)
-                    self._urgent = self._urgent or urgent
+                    entry, urgent = envelope.event(outbox.epoch, position, moment, document, raw)
+                    outbox.add(entry, urgent=urgent)
                     self._touched[socket] = True
                     continue
             else:
@@ -183,7 +169,7 @@ class StreamPipeline:
                 self._duplicates += 1
             else:
                 self._deliver_due(socket)
-        if self._in_hand_events + len(self._entries) >= self.plan.buffer_events:
+        if outbox.at_limit:
             self._hand_over()
 
     def _open_batch(self) -> None:
@@ -199,27 +185,18 @@ class StreamPipeline:
         for step in self._ledger.take():
             match step:
                 case Deliver(position, _, Item(moment, document, raw)):
-                    entry, urgent = self._envelope.event(self._epoch, position, moment, document, raw)
-                    self._urgent = self._urgent or urgent
+                    entry, urgent = self._envelope.event(self._outbox.epoch, position, moment, document, raw)
+                    self._outbox.add(entry, urgent=urgent)
                     if socket is not None:
                         self._touched[socket] = True
                 case Unreadable(after, _, _, _, item):
                     reason = item.reason if isinstance(item, Unread) else "position_back"
-                    entry = self._envelope.dead_letter(step, item.raw, reason)
+                    self._outbox.add(self._envelope.dead_letter(step, item.raw, reason))
                     self._observe(telemetry.DeadLettered(self.plan.name, after, reason))
                 case GapFound(gap):
-                    entry = self._gap(gap)
-                case _:  # an unreadable item is never delivered as an event
-                    continue
-            self._entries.append(entry)
-            self._size_bytes += len(entry.value)
-
-    def _gap(self, gap: Gap) -> Entry:
-        if gap.epoch != self._epoch:
-            self._submit()
-            self._epoch = gap.epoch
-        self._observe(telemetry.GapRecorded(self.plan.name, gap))
-        return self._envelope.gap(gap, gap.last or 0)
+                    self._outbox.turn_epoch(gap.epoch)
+                    self._outbox.add(self._envelope.gap(gap, gap.last or 0))
+                    self._observe(telemetry.GapRecorded(self.plan.name, gap))
 
     # ------------------------------------------------------------------ hand-over
 
@@ -257,46 +234,26 @@ class StreamPipeline:
         return hole
 
     def _submit(self) -> None:
-        entries, self._entries = self._entries, []
-        size, self._size_bytes = self._size_bytes, 0
+        entries, size_bytes = self._outbox.submit()
         duplicates, self._duplicates = self._duplicates, 0
         if not entries and not duplicates:
             return
-        if entries:
-            urgent, self._urgent = self._urgent, False
-            batch = Batch(self.plan.name, self._incarnation, self._epoch, entries, size, urgent=urgent)
-            self._parts.sink.submit(batch)
-            in_hand_bytes = size + len(entries) * ENTRY_OVERHEAD_BYTES
-            self._in_hand_events += len(entries)
-            self._in_hand_bytes += in_hand_bytes
-            self._parts.shared.buffer.add(in_hand_bytes)
         clamped, self._envelope.clamped = self._envelope.clamped, 0
-        self._observe(
-            telemetry.BatchRead(
-                self.plan.name, len(entries), size, duplicates, clamped, self._in_hand_events, self._in_hand_bytes
-            )
-        )
+        in_hand = (self._outbox.in_hand_events, self._outbox.in_hand_bytes)
+        self._observe(telemetry.BatchRead(self.plan.name, entries, size_bytes, duplicates, clamped, *in_hand))
 
     def _consider_reading(self) -> None:
-        """Stop reading when the buffer is full; go on when half of it is free (P6: nothing is dropped)."""
-        plan, worker = self.plan, self._parts.shared.buffer
-        share = 1.0 if self.connection.reading else 0.5
-        full = self._in_hand_events >= plan.buffer_events * share or self._in_hand_bytes >= plan.buffer_bytes * share
-        reading = not full and not worker.full
-        if worker.full and not full and not self._waits_for_worker:
-            self._waits_for_worker = True
-            worker.wait(self._parts.shared.guarded(self._worker_has_room))
-        if reading == self.connection.reading:
+        """Stop reading when the buffer is full; go on when there is room (P6: nothing is dropped)."""
+        connection, outbox = self.connection, self._outbox
+        reading = outbox.may_read(reading=connection.reading)
+        if reading == connection.reading:
             return
         if reading:
-            self.connection.resume()
+            connection.resume()
         else:
-            self.connection.pause()
-        self._observe(telemetry.ReadingPaused(plan.name, not reading, self._in_hand_events, self._in_hand_bytes))
-
-    def _worker_has_room(self) -> None:
-        self._waits_for_worker = False
-        self._consider_reading()
+            connection.pause()
+        in_hand = (outbox.in_hand_events, outbox.in_hand_bytes)
+        self._observe(telemetry.ReadingPaused(self.plan.name, not reading, *in_hand))
 
     def _observe(self, event: telemetry.Event) -> None:
         self._parts.shared.observe(event)

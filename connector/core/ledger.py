@@ -65,6 +65,7 @@ class Ledger(Generic[Item]):
         self._back_due: float | None = None
         self._lies: deque[str] = deque(maxlen=_LIES_REMEMBERED)
         self._lied_after = 0
+        self._former_high = 0
         self._steps: list[Deliver[Item] | Unreadable[Item] | GapFound] = []
         self._now = 0.0
         self._regular = False
@@ -79,6 +80,8 @@ class Ledger(Generic[Item]):
     def closed(self, socket: int) -> None:
         """A socket will deliver nothing more."""
         self._views.closed(socket)
+        if not any(view.stepped_back for view in self._views):
+            self._back = self._back_due = None  # it comes again
         if all(view.number > self._lied_after for view in self._views):
             self._lies.clear()
 
@@ -173,8 +176,6 @@ class Ledger(Generic[Item]):
         """The stream broke and cannot be resumed: what was missed cannot be named. A new epoch begins anywhere."""
         while self._holes:
             self.prove()
-        if self._back is not None:
-            self._refute()
         self._release_unread()
         self._unread.passed()
         self.epoch += 1
@@ -190,8 +191,7 @@ class Ledger(Generic[Item]):
             return self._note(view, self._digest(event.item), event.item)
         if view.stale:
             if position > view.after and not self._later(event):
-                view.moved_to(position)
-                return Verdict.DUPLICATE
+                return self._belated(view, event)
             view.stale = False
         seen = self.high is not None and position <= self.high
         if (seen or position in self._holes) and self._later(event):
@@ -201,7 +201,7 @@ class Ledger(Generic[Item]):
         if seen:
             view.moved_to(position)
             return Verdict.DUPLICATE
-        if self._back is not None and position > self._holes.top():
+        if view.stepped_back and position > self._holes.top():
             self._refute()
         missing = position - self.high - 1 if self._contiguous and self.high is not None else 0
         if missing == 0 or self._is_covered(view, position, missing):
@@ -230,7 +230,9 @@ class Ledger(Generic[Item]):
         More of them than positions: some are noise, and the hole may be real. A socket dialled since then decides.
         """
         first = self._holes.first
-        if view.after != self.high or view.ordinal < missing or (first is not None and first.event.position < position):
+        if view.after != self.high or min(view.ordinal, self._unread.count(self.high)) < missing:
+            return False
+        if first is not None and first.event.position < position:
             return False
         held = self._holes.get(position)
         return view.ordinal == missing or (held is not None and view.number > held.opens)
@@ -306,13 +308,11 @@ class Ledger(Generic[Item]):
         if back is None:
             return
         digest = self._lie(back)
-        views = [view for view in self._views if view.stepped_back]
-        if not views:
-            self._unread.add(self.high or 0, digest, back.item)
-        for view in views:
-            view.stepped_back = False
-            self._note(view, digest, back.item)
-            self._unstash(view)
+        for view in self._views:
+            if view.stepped_back:
+                view.stepped_back = False
+                self._note(view, digest, back.item)
+                self._unstash(view)
 
     def _reset(self) -> None:
         """A new sequence begins at the event that went back."""
@@ -329,6 +329,7 @@ class Ledger(Generic[Item]):
             GapFound(Gap(self.epoch, first, last, self.max_time_ms, back.time_ms, GapReason.POSITION_RESET))
         )
         self._lies.clear()
+        self._former_high = self.high or 0
         self._accept(back, covered=0)
         for view in self._views:
             view.leaps.clear()
@@ -343,12 +344,22 @@ class Ledger(Generic[Item]):
         for digest, item in stash:
             self._note(view, digest, item)
 
+    def _belated(self, view: View[Item], event: Deliver[Item]) -> Verdict:
+        """A socket still shows the former sequence: what is new there has no place any more."""
+        view.moved_to(event.position)
+        if event.position <= self._former_high:
+            return Verdict.DUPLICATE
+        self._former_high = event.position
+        self._unread.add(self.high or 0, self._digest(event.item), event.item)
+        return Verdict.DEFERRED
+
     def _doubt_leaps(self, view: View[Item], position: int) -> None:
         """A socket goes on before a position it leapt to."""
         leap, last = view.went_before(position), view.after
         if leap is not None:
             self._holes.doubt(leap.position, last, self._now + PATIENCE_S)
             view.back_to(leap)
+            self._unread.move(last, max(view.after, self.high or 0))
 
     def _lie(self, event: Deliver[Item]) -> str:
         """An event's position is a lie: remember it, for it may be shown again; returns its digest."""

@@ -33,6 +33,10 @@ class Unreadables(Generic[Item]):
         """Whether any waits after this position."""
         return position in self._waiting
 
+    def count(self, high: int) -> int:
+        """How many there are after the last position, due or waiting."""
+        return self._numbered + len(self._waiting.get(high, ()))
+
     def known(self, after: int, digest: str, nth: int, ordinal: int, *, current: bool) -> bool:
         """Whether the nth item with this hash, the ordinal-th of all, after a position is here already.
 

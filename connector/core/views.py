@@ -71,8 +71,8 @@ class View(Generic[Item]):
         return taken_back[0]
 
     def back_to(self, leap: Leap) -> None:
-        """As if it had never leapt."""
-        self.last, self.ordinal, self.hashes = leap.last, leap.ordinal, leap.hashes
+        """As if it had never leapt; what it showed of unreadable items since then stands before the leap."""
+        self.last, self.ordinal, self.hashes = leap.last, leap.ordinal + self.ordinal, leap.hashes + self.hashes
 
 
 class Views(Generic[Item]):

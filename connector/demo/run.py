@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -33,7 +34,7 @@ def run_demo(kafka: str | None, seconds: float) -> int:
     ``kafka``: ``HOST:PORT`` of a real cluster, None: an embedded broker. ``seconds``: how long events flow.
     Takes the process's logging and signals until it returns.
     """
-    console = Console(highlight=False)
+    console = _Audience(highlight=False)
     state = DemoState()
     scenario = Scenario.new(seconds)
     try:
@@ -121,6 +122,14 @@ def _judged(console: Console, scenario: Scenario, state: DemoState, cluster: Clu
         )
     _show_warnings(console, state)
     return EXIT_NOT_HELD
+
+
+class _Audience(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads on, as behind ``| head``: end as on Ctrl-C."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGINT)
 
 
 def _show(console: Console, stage: Stage) -> Show:

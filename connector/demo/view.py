@@ -53,7 +53,7 @@ class Now:
 
 def picture(stage: Stage, state: DemoState, now: Now, columns: int, rows: int) -> RenderableType:
     """The whole screen, for a terminal of this size."""
-    width = min(_WIDTH, columns)
+    width = min(_WIDTH, columns - 2)  # room for the ^C that a terminal echoes; it must not begin a new line
     body = Group(
         _addresses(stage),
         Text(),

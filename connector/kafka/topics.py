@@ -71,13 +71,22 @@ class Topics:
         lanes = there.get(client.checkpoints_topic)
         if lanes is None:
             raise PrerequisiteError(self._how_to_create(client.checkpoints_topic, _COMPACTED))
-        for made_for in (lanes, read_lanes(client)):
-            if made_for not in (None, self._lanes):
-                raise LaneMismatchError(
-                    f"topic {client.checkpoints_topic} was made for {made_for} lanes, but the configuration says lanes: "
-                    f"{self._lanes}. The number of lanes is fixed when the topic is made: set lanes: {made_for}, or "
-                    f"start with a new group and import the positions"
-                )
+        self._check_lanes(lanes)
+
+    def _check_lanes(self, partitions: int) -> None:
+        """Configuration, partitions and the ``$lanes`` record agree (rule 10)."""
+        topic, made_for = self._client.checkpoints_topic, read_lanes(self._client)
+        if made_for not in (None, partitions):
+            raise LaneMismatchError(
+                f"topic {topic} was made for {made_for} lanes and has {partitions} partitions: the number of lanes is "
+                f"fixed when the topic is made. Start with a new group and import the positions"
+            )
+        if partitions != self._lanes:
+            raise LaneMismatchError(
+                f"topic {topic} has {partitions} partitions, but the configuration says lanes: {self._lanes}. The "
+                f"number of lanes is fixed when the topic is made: set lanes: {partitions}, or start with a new group "
+                f"and import the positions"
+            )
 
     def limits(self, topics: Iterable[str]) -> dict[str, TopicLimits]:
         """What each existing topic accepts and keeps; topics that are missing are left out.

@@ -8,6 +8,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from connector.errors import ConfigurationError
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -34,10 +36,23 @@ class WebServer:
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, listen: str) -> None:
-        """Listen on ``HOST:PORT``; raises ``OSError`` where it cannot."""
+        """Listen on ``HOST:PORT`` (port 0: any); once more for a second address.
+
+        Raises :class:`ConfigurationError` where the address cannot be had; nothing listens then.
+        """
+        if self._runner.server is None:
+            await self._runner.setup()
         host, _, port = listen.rpartition(":")
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        try:
+            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            await self.stop()
+            raise ConfigurationError(f"http: cannot listen on {listen}: {error.strerror or error}") from error
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of every listener."""
+        return [(address[0], address[1]) for address in self._runner.addresses]
 
     async def stop(self) -> None:
         """Close the listener."""

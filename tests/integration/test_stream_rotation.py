@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import statistics
 
@@ -19,7 +18,8 @@ AT_ONCE = 9
 MINUTE_S = float(os.environ.get("CCAAS_TEST_MINUTE_S", "60"))
 """How long the rotation under load goes on."""
 LIFE_S = 5.0
-_SLOW_START_S = 0.4  # new sockets of some scenarios are silent for so long: overlaps become visible
+SLOW_START_S = 0.4
+"""New sockets of some scenarios are silent for so long, so that something can happen in the overlap."""
 
 
 @together
@@ -38,13 +38,34 @@ async def test_rotation_under_load(stage: Stage) -> None:
 
 @together
 async def test_new_sockets_half_a_second_late(stage: Stage) -> None:
-    """New sockets that send nothing for half a second: two are seen open all that time, and never for longer than 2 s."""
+    """New sockets silent for half a second: two are seen open all that time, and never for longer than 2 s."""
     async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, open_delay_s=0.5)) as it:
         await it.ready()
         await it.rotated(3)
         await it.finish()
         assert_calm(it)
         assert min(overlaps_s(it.sockets())) >= 0.5
+
+
+@together
+async def test_uncommitted_reader_sees_events_before_the_commit(stage: Stage) -> None:
+    """Events are produced as they come, not held for the commit: a read_uncommitted reader is ahead, by a long linger."""
+    async with Scenario(stage, platform(rate=50, token_life_s=LIFE_S), commit={"linger_seconds": 1.0}) as it:
+        await it.ready()
+        with (
+            SightFollower(it.kafka, [it.topic], committed=False) as early,
+            SightFollower(it.kafka, [it.topic], committed=True) as late,
+        ):
+            await it.until(lambda: early.seen and late.seen, "both readers")
+            caught_up = max(early.seen.values()) + 0.5
+            await it.rotated(1)
+            await it.flowing(50)
+            await it.until(lambda: len(late.seen) > 200, "200 events seen by both")
+            leads = [late.seen[at] - early.seen[at] for at in early.seen.keys() & late.seen.keys()]
+            leads = [late.seen[at] - since for at, since in early.seen.items() if at in late.seen and since > caught_up]
+        await it.finish()
+        assert min(leads) > -0.1
+        assert statistics.median(leads) > 0.2
 
 
 @together
@@ -59,3 +80,181 @@ async def test_quiet_stream_rotates(stage: Stage) -> None:
         await it.committed()
         await it.finish()
         assert_calm(it)
+
+
+@together
+async def test_mute_new_socket_is_closed_and_dialled_again(stage: Stage) -> None:
+    """A new socket that sends nothing while the old one does is the one that goes; another try succeeds in time."""
+    async with Scenario(stage, platform(rate=100, token_life_s=8)) as it:
+        await it.ready()
+        tokens = it.count("tokens")
+        await it.until(lambda: it.count("tokens") > tokens, "a new token")
+        it.simulator.mute(1.0, for_life=True)
+        await it.rotated(2)
+        await it.finish()
+        mute = [record for record in it.sockets() if record.sent_events == 0]
+        assert len(mute) == 1
+        end = mute[0].closed
+        assert end is not None
+        assert end.by == "client"
+        assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+        assert max(overlaps_s(it.sockets())) <= 2.0
+        assert not it.failures("network")
+
+
+@together
+async def test_new_socket_that_never_catches_up_takes_over_in_time(stage: Stage) -> None:
+    """A new socket that delivers, but stays behind the old one, takes over after buffer/2; replay covers the rest."""
+    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, open_delay_s=0.2)) as it:
+        await it.ready()
+        await it.flowing(10)
+        for behind_s in (0.25, 0.5):
+            _, new = await it.overlap()
+            lag(new.session, behind_s)
+            await it.alone()
+        await it.flowing(200)
+        await it.finish()
+        assert_calm(it)
+        assert len(it.story("rotation done", how="time_up")) >= 2
+
+
+@together
+@pytest.mark.parametrize("how", ["aborted", "1008"])
+async def test_old_socket_dies_in_the_overlap(stage: Stage, how: str) -> None:
+    """The old socket dying while the new one is open is neither an emergency nor a reason for another dial."""
+    async with Scenario(stage, platform(rate=200, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
+        await it.ready()
+        await it.flowing(10)
+        old, new = await it.overlap()
+        before = (it.count("opens"), it.count("tokens"))
+        if how == "aborted":
+            old.abort()
+        else:
+            old.session.order = Ending(1008, "token expired")
+            old.nudge()
+        await it.flowing(300)
+        assert (it.count("opens"), it.count("tokens")) == before
+        assert it.open_sockets() == [new]
+        await it.rotated(1)
+        await it.finish()
+        assert not it.failures("network")
+        assert not it.failures("auth")
+
+
+@together
+async def test_both_sockets_die_in_the_overlap(stage: Stage) -> None:
+    """With both sockets gone the stream recovers from the network's loss, at the newest position."""
+    async with Scenario(stage, platform(rate=200, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
+        await it.ready()
+        for _ in range(2):
+            await it.overlap()
+            assert it.simulator.abort() == 2
+            await it.until(lambda: len(it.open_sockets()) == 1, "a socket again")
+            await it.flowing(20)
+        await it.finish()
+        assert it.failures("network")
+
+
+@together
+async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
+    """Connections reset in the middle of rotations, the old one, the new one or both: nothing lost, nothing twice."""
+    async with Scenario(stage, platform(rate=300, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)) as it:
+        await it.ready()
+        for victims in (slice(1, 2), slice(0, 1), slice(0, 2), slice(1, 2)):
+            for victim in (await it.overlap())[victims]:
+                victim.abort()
+            await it.flowing(50)
+            await it.alone()
+        await it.finish()
+
+
+@together
+async def test_second_socket_refused(stage: Stage) -> None:
+    """A platform that turns out to refuse a second socket: the cut comes just before the old token dies."""
+    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, max_sockets=1)) as it:
+        await it.ready()
+        await it.rotated(3)
+        await it.finish()
+        assert it.count("refused")
+        assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+
+
+@together
+async def test_sequential_handover(stage: Stage) -> None:
+    """``handover: sequential``: never a second socket, closed with 1000 and opened again within moments."""
+    settings = platform(rate=200, token_life_s=LIFE_S, max_sockets=1)
+    async with Scenario(stage, settings, configured={"handover": "sequential"}) as it:
+        await it.ready()
+        await it.rotated(3)
+        await it.finish()
+        assert (it.count("unauthorized"), it.count("expiry_closes"), it.count("refused")) == (0, 0, 0)
+        records = it.sockets()
+        assert all(map(by_refresh, records[:-1]))
+        pauses = [
+            after.opened_at_s - before.closed.at_s
+            for before, after in zip(records, records[1:], strict=False)
+            if before.closed is not None
+        ]
+        assert statistics.median(pauses) <= 0.3
+
+
+@together
+async def test_reissue_revokes_the_old_token(stage: Stage) -> None:
+    """A server that kills the old token when it issues the new one: handed over at once, with no storm of tokens."""
+    settings = platform(rate=200, token_life_s=LIFE_S, reissue="revokes")
+    async with Scenario(stage, settings, configured={"auth": {"reissue": "revokes"}}) as it:
+        await it.ready()
+        tokens, started_s = it.count("tokens"), it.simulator.world.now()
+        await it.until(lambda: it.count("tokens") >= tokens + 4, "four more tokens")
+        assert it.simulator.world.now() - started_s > 3 * LIFE_S * 0.6
+        await it.finish()
+        assert it.count("unauthorized") == 0
+        assert not it.failures("network")
+
+
+@together
+@pytest.mark.parametrize("skew_s", [3600, -3600])
+async def test_platform_clock_an_hour_off(stage: Stage, skew_s: int) -> None:
+    """The platform's clock an hour ahead or behind: tokens are replaced in time, time stamps are clamped."""
+    async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, clock_skew_s=skew_s)) as it:
+        await it.ready()
+        await it.rotated(3)
+        await it.finish()
+        assert_calm(it)
+
+
+@together
+async def test_opaque_token(stage: Stage) -> None:
+    """A token without readable claims rotates by ``expires_in``."""
+    async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, opaque_tokens=True)) as it:
+        await it.ready()
+        await it.rotated(3)
+        await it.finish()
+        assert_calm(it)
+
+
+@together
+async def test_opaque_token_of_unknown_life(stage: Stage) -> None:
+    """Neither claims nor ``expires_in``: two emergencies teach how long tokens live, then they are replaced in time."""
+    settings = platform(rate=100, token_life_s=LIFE_S, opaque_tokens=True, omit_expires_in=True)
+    async with Scenario(stage, settings) as it:
+        await it.ready()
+        await it.rotated(2)
+        await it.finish()
+        assert it.count("expiry_closes") == 2
+        assert not it.failures("network")
+        records = it.sockets()
+        for before, after in zip(records[:2], records[1:3], strict=True):
+            assert before.closed is not None
+            assert after.opened_at_s - before.closed.at_s < 1.0
+
+
+@together
+async def test_server_that_resumes_at_the_position(stage: Stage) -> None:
+    """A server that sends position N again to whoever resumes at N: the ledger drops it."""
+    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, resume="at")) as it:
+        await it.ready()
+        await it.rotated(2)
+        it.simulator.abort()
+        await it.flowing(50)
+        await it.finish()

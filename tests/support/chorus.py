@@ -9,14 +9,18 @@ loop_scope="module")`` and may say ``AT_ONCE``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.support.broker import fresh_name, own_broker
+from tests.support.maven_broker import MavenBroker
 
 VOICE_TIMEOUT_S = 240.0
 _THREADS = 64  # voices wait in threads for processes and brokers
@@ -42,6 +46,18 @@ class Stage:
     async def outcome(self, voice: Voice, arguments: Mapping[str, object]) -> None:
         """Return once the voice has ended; raises what it raised."""
         await self._tasks[_name(voice, arguments)]
+
+    @contextlib.asynccontextmanager
+    async def own_broker(self, **settings: str) -> AsyncIterator[MavenBroker]:
+        """A broker that a voice may kill and freeze; its settings with ``_`` for ``.``."""
+        named = {name.replace("_", "."): value for name, value in settings.items()}
+        broker = await asyncio.to_thread(
+            own_broker, self.directory / fresh_name("kafka"), proxied=False, settings=named
+        )
+        try:
+            yield broker
+        finally:
+            await asyncio.to_thread(broker.close)
 
     async def close(self) -> None:
         """End the voices that still run."""

@@ -213,7 +213,7 @@ def value_of(stream: str, position: int) -> bytes:
     return f"event {position} of {stream}".encode()
 
 
-def entry(  # noqa: PLR0913  # each is a property of the record; all but two optional
+def entry(
     topic: str,
     position: int,
     *,
@@ -232,7 +232,7 @@ def entry(  # noqa: PLR0913  # each is a property of the record; all but two opt
 class LaneRig:
     """A running :class:`LaneWriter`, the only one of its lane unless the test says otherwise."""
 
-    def __init__(  # noqa: PLR0913  # each is something a test varies; all by name
+    def __init__(
         self,
         site: Site,
         *,

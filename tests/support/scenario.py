@@ -12,9 +12,9 @@ blocks (the worker's process, Kafka's clients) runs on threads.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,7 +34,7 @@ from tests.support.verdict import Expected, GapSeen, Mark, StreamVerdict, judge
 from tests.support.watch import CheckpointFollower
 
 PATIENCE_S = 60.0
-_LOOK_S = 0.005
+_LOOK_S = 0.01
 _SIDE_COMMITS = 25.0  # transactions a second of a worker that shares its broker with a dozen others
 LONG_S = 3600.0
 MAX_OVERLAP_S = 2.0
@@ -50,7 +50,7 @@ def platform(**settings: Any) -> SimulatorSettings:  # noqa: ANN401 - the simula
 class Scenario:
     """One worker against one platform. Leaving it ends both, whatever happened; a failure brings the worker's log."""
 
-    def __init__(  # noqa: PLR0913 - each is something a test may want to set; all by name
+    def __init__(
         self,
         stage: Stage,
         settings: SimulatorSettings,
@@ -71,10 +71,13 @@ class Scenario:
         self.topic = f"{self.group}.events"
         self.simulator = Simulator(settings)
         self.began_ms = 0
+        self.stopped_at_s = math.inf
         self._stage = stage
         self._settings = settings
         self._streams = [{"topic": self.topic, **stream} for stream in streams or [{"name": STREAM}]]
         self._started, self._listening = started, listening
+        platform_options = dict(configured or {})
+        self._auth = platform_options.pop("auth", {})
         self._options: dict[str, Any] = {
             "group": self.group,
             "kafka": self.kafka,
@@ -83,7 +86,7 @@ class Scenario:
             "retention_s": settings.retention_s,
             "refresh_buffer_s": refresh_buffer_s,
             "lanes": 1,
-            "platform": configured,
+            "platform": platform_options,
             "commit": {"max_per_second": _SIDE_COMMITS},
             "topics": {"partitions": 4},
             **sections,
@@ -97,6 +100,7 @@ class Scenario:
         self.began_ms = time.time_ns() // 1_000_000
         await self.simulator.start()
         config: Configuration = configuration(platform_url=self.simulator.base_url, **self._options)
+        config["platforms"]["sim"]["auth"] |= self._auth
         if not self._listening:
             await self.simulator.stop()
         self.worker = BridgeProcess(self.directory, config)
@@ -154,12 +158,12 @@ class Scenario:
         return self.simulator.world.ledger.of(self._channel(stream))
 
     def count(self, what: str) -> int:
-        """One of the simulator's counts: ``opens``, ``unauthorized``, ``expiry_closes`` …"""
+        """One of the simulator's counts: ``opens``, ``unauthorized``, ``expiry_closes`` and so on."""
         return self.simulator.world.ledger.counts[what]
 
     def refreshed(self, stream: str = STREAM) -> int:
         """How many sockets the worker has closed for a new token."""
-        return sum(by_refresh(record) for record in self.sockets(stream))
+        return sum(by_refresh(record) for record in self.simulator.world.ledger.of(self._channel(stream)))
 
     # Waiting --------------------------------------------------------------------------------------------------
 
@@ -176,11 +180,11 @@ class Scenario:
         wanted = self.refreshed(stream) + times
         await self.until(lambda: self.refreshed(stream) >= wanted, f"{times} rotations of {stream}")
 
-    async def overlap(self, stream: str = STREAM) -> tuple[Session, Session]:
-        """Wait for a rotation in which two sockets are open; returns the old one's and the new one's session."""
+    async def overlap(self, stream: str = STREAM) -> tuple[OpenSocket, OpenSocket]:
+        """Wait for a rotation in which two sockets are open; returns the old one and the new one."""
         await self.until(lambda: len(self.open_sockets(stream)) > 1, "two sockets")
         old, new = self.open_sockets(stream)[:2]
-        return old.session, new.session
+        return old, new
 
     async def alone(self, stream: str = STREAM) -> None:
         """Wait until one socket is open."""
@@ -249,6 +253,7 @@ class Scenario:
     ) -> dict[str, StreamVerdict]:
         """Drain, stop softly (exit code 0), and hold every stream to the promise, with just these gaps and noise."""
         await self.drained()
+        self.stopped_at_s = self.simulator.world.now()
         assert await asyncio.to_thread(self.worker.stop) == 0
         verdicts = await self.judge(begins=begins)
         for verdict in verdicts.values():
@@ -315,12 +320,13 @@ def assert_calm(it: Scenario, stream: str = STREAM, *, most_s: float = MAX_OVERL
     troubles = {what: it.count(what) for what in ("unauthorized", "expiry_closes", "refused", "expired_positions")}
     assert not any(troubles.values()), troubles
     records = it.sockets(stream)
-    ends = [record.closed for record in records[:-1]]
-    assert all(map(by_refresh, records[:-1])), [end for end in ends if end is not None and end.reason != TOKEN_REFRESH]
+    ends = [record for record in records if record.closed is not None and record.closed.at_s < it.stopped_at_s]
+    assert all(map(by_refresh, ends)), [record.closed for record in ends if not by_refresh(record)]
+    assert ends == records[: len(ends)], "a newer socket was closed before an older one"
     lasted = list(overlaps_s(records))
     assert len(lasted) == len(records) - 1, "a rotation left a moment without a socket"
     assert max(lasted, default=0.0) <= most_s
-    assert it.simulator.world.ledger.overlaps[stream].most <= 2  # noqa: PLR2004 - old and new
+    assert it.simulator.world.ledger.overlaps[stream].most <= 2
 
 
 def lag(session: Session, lag_s: float) -> None:

@@ -1,0 +1,187 @@
+"""The published schemas: what they accept, what they refuse, and that the code's own records fit them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from connector.core.checkpoint import encode
+from connector.model import Checkpoint, DeadLetterId, GapReason
+from tests.validation import Kind, headers_as_mapping, validate
+
+_SCHEMAS = sorted((Path(__file__).parents[2] / "schemas").glob("*.json"))
+_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+_EXAMPLES: dict[Kind, dict[str, Any]] = {
+    "checkpoint": {
+        "v": 1,
+        "stream": "wfm",
+        "epoch": 0,
+        "position": "4711",
+        "event_time": "2026-03-01T08:15:30.123Z",
+        "complete_until": "2026-03-01T08:15:30.123Z",
+        "offsets": {"ccaas.events": {"0": 99, "11": 0}},
+        "dead_letters_since": [{"ordinal": 1, "sha256": _SHA}],
+        "command_id": None,
+        "committed_at": "2026-03-01T08:15:30.150Z",
+        "worker": "host-12-ab34cd",
+    },
+    "gap": {
+        "v": 1,
+        "stream": "wfm",
+        "epoch": 0,
+        "from": 10,
+        "to": 19,
+        "from_time": "2026-03-01T08:15:30Z",
+        "to_time": "2026-03-01T08:17:30+00:00",
+        "reason": "retention",
+        "detected_at": "2026-03-01T08:17:31.5Z",
+        "snapshot": "done",
+        "snapshot_id": "s-1",
+    },
+    "dead-letter-headers": {
+        "reason": "not JSON",
+        "stream": "wfm",
+        "after_position": "0",
+        "ordinal": "1",
+        "position": "1",
+        "covers": "1",
+        "sha256": _SHA,
+        "truncated": "1000000",
+        "content-type": "application/octet-stream",
+    },
+    "event-headers": {
+        "ce_specversion": "1.0",
+        "ce_id": "0/4711",
+        "ce_source": "/ccaas/wfm-bridge/genesys/wfm",
+        "ce_type": "conversation.start",
+        "ce_time": "2026-03-01T08:15:30.123Z",
+        "ce_sequence": "00000000000000004711",
+        "ce_position": "4711",
+        "content-type": "application/json",
+    },
+}
+_OPTIONAL: dict[Kind, set[str]] = {
+    "checkpoint": set(),
+    "gap": set(),
+    "dead-letter-headers": {"position", "covers", "truncated", "content-type"},
+    "event-headers": {"ce_time", "ce_sequence"},
+}
+_REFUSED: list[tuple[Kind, str, object]] = [
+    ("checkpoint", "v", 2),
+    ("checkpoint", "position", 4711),
+    ("checkpoint", "epoch", -1),
+    ("checkpoint", "event_time", 1_772_352_930_123),
+    ("checkpoint", "event_time", "1 March 2026"),
+    ("checkpoint", "committed_at", None),
+    ("checkpoint", "offsets", {"t": {"-1": 4}}),
+    ("checkpoint", "offsets", {"t": {"0": -1001}}),
+    ("checkpoint", "dead_letters_since", [{"ordinal": 0, "sha256": _SHA}]),
+    ("checkpoint", "dead_letters_since", [_SHA]),
+    ("gap", "v", "1"),
+    ("gap", "reason", "because"),
+    ("gap", "from", "10"),
+    ("gap", "from", None),  # with a `to`
+    ("gap", "snapshot", "maybe"),
+    ("gap", "snapshot_id", None),  # with a snapshot that is done
+    ("gap", "to_time", 1_772_352_930_123),
+    ("dead-letter-headers", "ordinal", "0"),
+    ("dead-letter-headers", "sha256", "9F86"),
+    ("dead-letter-headers", "truncated", "-1"),
+    ("dead-letter-headers", "reason", ""),
+    ("event-headers", "ce_specversion", "0.3"),
+    ("event-headers", "ce_id", "4711"),
+    ("event-headers", "ce_source", "/ccaas/wfm-bridge/genesys/wfm/worker-3"),
+    ("event-headers", "ce_sequence", "4711"),
+    ("event-headers", "ce_time", "2026-03-01 08:15:30"),
+    ("event-headers", "ce_partitionkey", "c-1"),
+    ("event-headers", "content-type", "text/plain"),
+]
+
+
+def _kinds() -> tuple[Kind, ...]:
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    return kinds
+
+
+@pytest.mark.parametrize("kind", _kinds())
+def test_example_is_accepted_with_fields_of_the_future(kind: Kind) -> None:
+    """Readers ignore what they don't know; so do the schemas."""
+    validate(kind, _EXAMPLES[kind])
+    validate(kind, {**_EXAMPLES[kind], "of_the_future": {"x": 1}})
+
+
+@pytest.mark.parametrize("kind", _kinds())
+def test_each_field_is_required_or_known_to_be_optional(kind: Kind) -> None:
+    """A record that lacks a field is refused, but for those the contract leaves out."""
+    for name in _EXAMPLES[kind]:
+        rest = {other: value for other, value in _EXAMPLES[kind].items() if other != name}
+        if name in _OPTIONAL[kind]:
+            validate(kind, rest)
+        else:
+            with pytest.raises(AssertionError, match=f"'{name}' is a required property"):
+                validate(kind, rest)
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), _REFUSED)
+def test_counterexample_is_refused(kind: Kind, name: str, value: object) -> None:
+    """One field changed to something that the contract does not allow."""
+    with pytest.raises(AssertionError, match=f"{kind}: 1 faults"):
+        validate(kind, {**_EXAMPLES[kind], name: value})
+
+
+def test_gap_of_opaque_positions_is_accepted() -> None:
+    """Neither end has a number then."""
+    validate("gap", {**_EXAMPLES["gap"], "from": None, "to": None, "from_time": None, "to_time": None})
+
+
+@pytest.mark.parametrize("reason", GapReason)
+def test_gap_takes_every_reason_of_the_model(reason: GapReason) -> None:
+    """The schema and the code know the same reasons."""
+    validate("gap", {**_EXAMPLES["gap"], "reason": str(reason)})
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        Checkpoint("wfm"),
+        Checkpoint("wfm", 2, 9, 1_772_352_930_123, 1_772_352_930_124, {"t": {0: 1}}, (DeadLetterId(1, _SHA),), "c-1"),
+    ],
+)
+def test_checkpoints_of_the_code_fit(checkpoint: Checkpoint) -> None:
+    """What ``core.checkpoint`` writes, at the start and later."""
+    validate("checkpoint", encode(checkpoint, "worker-1", 1_772_352_930_150))
+
+
+def test_headers_come_as_pairs_of_bytes() -> None:
+    """As Kafka's client gives them; a header that comes twice is a fault."""
+    pairs = [(name, str(value).encode()) for name, value in _EXAMPLES["event-headers"].items()]
+    validate("event-headers", pairs)
+    assert headers_as_mapping(pairs)["ce_id"] == "0/4711"
+    with pytest.raises(AssertionError, match="comes twice"):
+        validate("event-headers", [*pairs, pairs[0]])
+
+
+@pytest.mark.parametrize("path", _SCHEMAS, ids=lambda path: path.name)
+def test_schema_is_valid_open_and_described(path: Path) -> None:
+    """JSON Schema 2020-12, a version in the name, additional fields allowed, words for each field."""
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert path.name == f"{schema['$id'].rpartition(':')[2]}.schema.json"
+    assert all(part.get("additionalProperties") is not False for part in _objects(schema))
+    undescribed = [name for name, field in schema["properties"].items() if field and not field.get("description")]
+    assert not undescribed
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of a schema
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for part in schema.values():
+            yield from _objects(part)

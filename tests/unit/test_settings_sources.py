@@ -1,0 +1,1 @@
+"""Environment, secrets from files, what is shown, warnings, and the reference page."""
