@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -104,6 +105,15 @@ def _as_validation_error(title: str, faults: Iterable[Fault]) -> ValidationError
     return ValidationError.from_exception_data(title, lines, hide_input=True)
 
 
+def _not_a_boolean(value: Any) -> Any:  # noqa: ANN401  # whatever the file holds
+    """YAML reads ``yes`` as true, and true would pass for 1."""
+    if isinstance(value, bool):
+        raise ValueError("should be a number, not a boolean")  # noqa: TRY004  # pydantic wants a ValueError
+    return value
+
+
 FOREVER_S = 31_536_000  # a year: no duration of a configuration makes sense beyond it
-Seconds = Annotated[float, Field(ge=0, le=FOREVER_S, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=FOREVER_S, allow_inf_nan=False)]
+Integer = Annotated[int, BeforeValidator(_not_a_boolean)]
+Number = Annotated[float, BeforeValidator(_not_a_boolean)]
+Seconds = Annotated[Number, Field(ge=0, le=FOREVER_S, allow_inf_nan=False)]
+PositiveSeconds = Annotated[Number, Field(gt=0, le=FOREVER_S, allow_inf_nan=False)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector.settings.client import ClientValue, hide_secrets, property_faults, reveal
-from connector.settings.fields import Document, Seconds, Section, checked
+from connector.settings.fields import Document, Integer, Number, Seconds, Section, checked
 from connector.settings.secret_files import Fault, read_member_files
 
 _MAX_PORT = 65535
@@ -71,13 +71,13 @@ class TopicsSettings(Section):
     """How topics that are missing are made."""
 
     create: bool = Field(default=True, description="Create missing topics at start, with the settings they need.")
-    partitions: Annotated[int, AfterValidator(_positive_or_default)] = Field(
+    partitions: Annotated[Integer, AfterValidator(_positive_or_default)] = Field(
         default=-1,
         description=(
             "Partitions of a new event topic; -1 is the brokers' default. The checkpoint topic has one a lane."
         ),
     )
-    replication_factor: Annotated[int, AfterValidator(_positive_or_default)] = Field(
+    replication_factor: Annotated[Integer, AfterValidator(_positive_or_default)] = Field(
         default=-1, description="Replicas of a new topic; -1 is the brokers' default."
     )
 
@@ -88,9 +88,9 @@ class CommitSettings(Section):
     linger_seconds: Seconds = Field(
         default=0.002, le=1, description="How long a commit waits for more events once the former is done."
     )
-    max_events: int = Field(default=5000, ge=1, le=50_000, description="Most records in one transaction.")
-    max_bytes: int = Field(default=8_388_608, ge=1024, description="Most bytes of records in one transaction.")
-    max_per_second: float = Field(
+    max_events: Integer = Field(default=5000, ge=1, le=50_000, description="Most records in one transaction.")
+    max_bytes: Integer = Field(default=8_388_608, ge=1024, description="Most bytes of records in one transaction.")
+    max_per_second: Number = Field(
         default=200,
         gt=0,
         le=10_000,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from connector.settings.addresses import HttpUrl, JsonPointer, NonEmpty, StreamUrl
-from connector.settings.fields import Document, PositiveSeconds, Section, checked
+from connector.settings.fields import Document, Integer, PositiveSeconds, Section, checked
 from connector.settings.secret_files import Fault, read_member_files
 
 # What a kind presets; the user's values win. A new kind is a literal below and a row here.
@@ -142,7 +142,7 @@ class PlatformSettings(Section):
             "oldest kept (`oldest`), or a refusal with this HTTP status or close code."
         ),
     )
-    close_codes_expired: list[Annotated[int, AfterValidator(_close_code)]] = Field(
+    close_codes_expired: list[Annotated[Integer, AfterValidator(_close_code)]] = Field(
         default_factory=lambda: [1008, 4001], description="Close codes that mean: the token has expired."
     )
     headers: dict[str, SecretStr] = Field(
@@ -160,7 +160,7 @@ class PlatformSettings(Section):
             "back-pressure keeps it unread; null: never."
         ),
     )
-    max_frame_bytes: int = Field(
+    max_frame_bytes: Integer = Field(
         default=67_108_864, ge=1024, le=1_073_741_824, description="Largest message that is read."
     )
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings, description="Fetching the platform's state.")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.settings.addresses import Name
-from connector.settings.fields import Document, checked
+from connector.settings.fields import Document, Integer, checked
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.platform import PlatformSettings
 from connector.settings.secret_files import Fault
@@ -120,12 +120,12 @@ class Settings(BaseSettings):
         env_nested_delimiter=ENV_DELIMITER,
     )
 
-    version: Annotated[int, AfterValidator(_version)] = Field(default=1, description="Version of this format.")
+    version: Annotated[Integer, AfterValidator(_version)] = Field(default=1, description="Version of this format.")
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")] = Field(
         description="Name of the bridge: its consumer group, and prefix of its own topics and transactional ids."
     )
     kafka: KafkaSettings = Field(description="The cluster.")
-    lanes: int = Field(
+    lanes: Integer = Field(
         default=8, ge=1, le=10_000, description="Units of ownership and of transaction; fixed at the first start."
     )
     platforms: dict[Name, PlatformSettings] = Field(min_length=1, description="The platforms by name.")

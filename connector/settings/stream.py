@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector.settings.addresses import JsonPointer, Name, NonEmpty, TopicName
-from connector.settings.fields import Section
+from connector.settings.fields import Integer, Section
 
 Start = Literal["earliest", "latest", "snapshot"] | int
 _LARGEST_POSITION = 2**63 - 1
@@ -50,8 +50,8 @@ class RouteSettings(Section):
 class StreamBufferSettings(Section):
     """Memory of a stream. When it is full, its socket is not read."""
 
-    events: int = Field(default=5000, ge=1, le=10_000_000, description="Most events in hand.")
-    bytes: int = Field(default=16_777_216, ge=1024, description="Most bytes of events in hand.")
+    events: Integer = Field(default=5000, ge=1, le=10_000_000, description="Most events in hand.")
+    bytes: Integer = Field(default=16_777_216, ge=1024, description="Most bytes of events in hand.")
 
 
 class StreamSettings(Section):

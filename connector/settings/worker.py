@@ -9,14 +9,14 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from connector.settings.addresses import Listen, redis_url
-from connector.settings.fields import Document, PositiveSeconds, Seconds, Section, checked
+from connector.settings.fields import Document, Integer, PositiveSeconds, Seconds, Section, checked
 from connector.settings.secret_files import Fault
 
 
 class WorkerBufferSettings(Section):
     """Memory of the worker."""
 
-    worker_bytes: int = Field(
+    worker_bytes: Integer = Field(
         default=536_870_912,
         ge=1_048_576,
         description=(
@@ -40,7 +40,7 @@ class RotationSettings(Section):
     jitter_seconds: tuple[Annotated[Seconds, Field(le=60)], Annotated[Seconds, Field(le=60)]] = Field(
         default=(0.05, 0.1), description="Least and most random delay before a stream's new socket opens."
     )
-    max_parallel: int = Field(default=50, ge=1, le=10_000, description="Most rotations at once in this worker.")
+    max_parallel: Integer = Field(default=50, ge=1, le=10_000, description="Most rotations at once in this worker.")
     _checked = checked(_rotation_faults)
 
 
@@ -58,7 +58,7 @@ class NetworkSettings(Section):
         default=1, le=3600, description="Back-off after the first failure; doubles with each, with full jitter."
     )
     backoff_max_seconds: PositiveSeconds = Field(default=30, le=3600, description="Longest back-off.")
-    breaker_failures: int = Field(
+    breaker_failures: Integer = Field(
         default=5, ge=1, le=1000, description="Failures in a row that open the circuit breaker."
     )
     breaker_seconds: PositiveSeconds = Field(

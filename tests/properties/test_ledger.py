@@ -178,7 +178,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 platform.append(LogItem(epoch, platform.head, name, None, readable=False, stands=False))
             elif kind == "lie":
                 if self.world == "lies" and platform.head > 1 and platform.log:
-                    back = 1 + claims % (platform.head - 1) if claims % 2 else None
+                    known = [item.position for item in platform.log if item.readable]
+                    back = known[claims % len(known)] if claims % 2 and known else None
                     ahead = platform.head + 1000 * platform.made + claims
                     lie = LogItem(
                         epoch,
@@ -372,15 +373,16 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         for number in list(self.platform.sockets):
             self.deliver(number, 1000)
+        self.wait()
+        for number in list(self.platform.sockets):
             self.closes(number)
         for _ in range(6):
             self.opens_socket(fails=False)
             self.deliver(self.opens, 1000)
             self.settle()
+            self.wait()
             if self.ledger.hole() is not HoleState.PROBE:
                 self.closes(self.opens)
-            self.now += 6.0
-            self.expire()
             for number in sorted(self.platform.sockets)[:-1]:
                 self.closes(number)
         self.in_order()
@@ -397,6 +399,11 @@ class LedgerMachine(RuleBasedStateMachine):
             assert {item.name for item in present if item.readable} <= delivered
         if self.world in {"lies", "sparse"}:
             assert Counter(s.sha256 for s in steps if isinstance(s, Unreadable)) == self.platform.unreadable
+
+    def wait(self) -> None:
+        """Longer than the ledger has patience."""
+        self.now += 6.0
+        self.expire()
 
     def closes(self, number: int) -> None:
         """End a socket."""

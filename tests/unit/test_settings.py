@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from connector.errors import ConfigurationError
-from connector.settings import Settings, load, warnings
+from connector.settings import Settings, load
 
 _SECRET = "hush-hush-71"
 Writer = Callable[[object], Path]
@@ -247,11 +247,12 @@ def test_every_fault_is_told_at_once(write: Writer) -> None:
     ("path", "value", "fault"),
     [
         ("version", 2, "version 1"),
-        ("version", True, "version"),
+        ("version", True, "not a boolean"),
+        ("lanes", True, "not a boolean"),
+        ("commit/linger_seconds", False, "not a boolean"),
         ("group", "a b", "pattern"),
         ("lanes", 10_001, "less than or equal to 10000"),
         ("streams", [], "empty"),
-        ("platforms", {}, "empty"),
         ("streams/0/platform", "nice", "genesys"),
         ("streams/0/topic", "wfm-bridge.checkpoints", "bridge itself"),
         ("streams/0/topic", "..", "legal topic name"),
@@ -288,7 +289,7 @@ def test_every_fault_is_told_at_once(write: Writer) -> None:
         ("platforms/genesys/auth/client_secret", [_SECRET], "string"),
         ("platforms/genesys/auth/refresh_buffer_seconds", 0, "greater than 0"),
         ("platforms/genesys/auth/scopes", ["a b"], "pattern"),
-        ("platforms/genesys/retention_seconds", float("inf"), "less than or equal"),
+        ("platforms/genesys/retention_seconds", float("inf"), "finite"),
         ("kafka/bootstrap_servers", "a:1,,b:2", "HOST:PORT"),
         ("kafka/client", {"sasl.password": [_SECRET]}, "a string, a number or a boolean"),
         ("kafka/client", {"error_cb": "x"}, "callbacks"),
@@ -372,8 +373,16 @@ def test_empty_file_lacks_what_is_required(write: Writer) -> None:
 def test_similar_platform_names_clash_in_the_environment(write: Writer) -> None:
     """``genesys-eu`` and ``genesys.EU`` are both GENESYS_EU there."""
     document = minimum()
-    document["platforms"] |= {
-        "genesys-eu": document["platforms"]["genesys"],
-        "genesys.EU": document["platforms"]["genesys"],
+    for name in ("genesys-eu", "genesys.EU"):
+        document["platforms"][name] = minimum()["platforms"]["genesys"]
+    found = faults(write(document))
+    assert list(found) == ["platforms.genesys.EU"]
+    assert found["platforms.genesys.EU"].endswith("genesys-eu")
+
+
+def test_no_platforms(write: Writer) -> None:
+    """The mapping and what refers to it are both told."""
+    assert faults(write({**minimum(), "platforms": {}})) == {
+        "platforms": "should not be empty",
+        "streams.0.platform": "is not among the platforms: none",
     }
-    assert list(faults(write(yaml.safe_dump(document).replace("&id001", "").replace("*id001", "{}"))))[0]
