@@ -27,9 +27,14 @@ async def _present(plan: StreamPlan, parts: Parts) -> int | None:
         token = await arrived.get()
         while True:
             try:
-                return await parts.source.snapshot_position(token)
+                snapshot = await parts.source.snapshot(token)
             except DialError as error:
                 failure = error.failure
+            else:
+                if snapshot is None:
+                    return None
+                snapshot.close()
+                return snapshot.position
             now = clock.now()
             due = backoff.failed(now, now, failure.retry_after_s)
             path = "network" if failure.kind is FailureKind.NETWORK else "auth"

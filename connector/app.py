@@ -217,7 +217,7 @@ class Bridge:
 
     def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
         return TokenService(
-            OAuthClient(session, plans.client_credentials(platform.auth), self._clock),
+            OAuthClient(session, plans.token_grant(platform.auth), self._clock),
             clock=self._clock,
             rng=self._rng,
             buffer_s=platform.auth.refresh_buffer_seconds,

@@ -61,6 +61,7 @@ class StreamConnection:
         self._reader = reader
         self._handover = Handover(plan.policy, parts.shared.rng, parts.shared.clock.now())
         self._sockets: dict[int, _Socket] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._readable = asyncio.Event()
         self._readable.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -120,6 +121,10 @@ class StreamConnection:
     async def _live(self, dial: Dial) -> None:
         shared = self._shared
         await shared.clock.sleep_until(dial.not_before_s)
+        if self._closing and dial.why in (Why.ROTATION, Why.PROBE) and not self._handover.connected:
+            await asyncio.wait(
+                self._closing
+            )  # a sequential hand-over: the platform may count the old socket until then
         try:
             if dial.why is Why.ROTATION:
                 async with shared.rotations:
@@ -202,7 +207,9 @@ class StreamConnection:
             live.task.cancel()
         if live.connection is not None:
             self._observe(telemetry.SocketClosed(self._name, command.socket, command.code, command.reason, "us"))
-            self._shared.spawn(live.connection.close(command.code, command.reason))
+            closing = self._shared.spawn(live.connection.close(command.code, command.reason))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _report(self, command: Ping | ReportDead | Rotated | Setback) -> None:
         match command:

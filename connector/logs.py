@@ -18,7 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _HIDDEN: Final = "***"
 _SECRET_KEY: Final = re.compile(
-    r"authorization|cookie|passw|secret|passphrase|assertion|credential|private_?key|api_?key"
+    r"authorization|cookie|passw|secret|passphrase|assertion|credential|private[_-]?key|api[_-]?key"
     r"|(^|[_.-])(access_|refresh_|id_)?token$|^bearer$|^jwt$",
     re.IGNORECASE,
 )

@@ -34,6 +34,10 @@ class Item(NamedTuple):
     raw: bytes
 
 
+def _digest(item: Item | Unread) -> str:
+    return sha256(item.raw)
+
+
 class StreamPipeline:
     """One stream while its lane is ours. All methods belong to the event loop's thread."""
 
@@ -53,7 +57,7 @@ class StreamPipeline:
         """A ledger and sockets that go on from the checkpoint."""
         plan = self.plan
         self._ledger: Ledger[Item | Unread] = Ledger(
-            checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events
+            checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events, digest=_digest
         )
         self.connection = StreamConnection(plan, self._parts, self)
         self._outbox.epoch = checkpoint.epoch

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from connector.auth.oauth import ClientCredentials
+from connector.auth.grants import (
+    Address,
+    ClientAuth,
+    ClientCredentials,
+    Common,
+    GrantType,
+    JwtBearer,
+    KeyFile,
+    Password,
+)
+from connector.core.assertion import AssertionPlan
 from connector.core.boundary import CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
 from connector.core.pointer import compile_pointer
@@ -13,7 +23,16 @@ from connector.kafka.client import KafkaClient
 from connector.kafka.topics import TopicPlan
 from connector.parts import StreamPlan
 from connector.platforms.websocket import SequencePlatform
-from connector.settings import AuthSettings, NetworkSettings, PlatformSettings, Settings, StreamSettings
+from connector.settings import (
+    AuthSettings,
+    ClientCredentialsAuth,
+    JwtBearerAuth,
+    NetworkSettings,
+    PasswordAuth,
+    PlatformSettings,
+    Settings,
+    StreamSettings,
+)
 
 
 def kafka_client(settings: Settings) -> KafkaClient:
@@ -65,10 +84,32 @@ def wire(platform: PlatformSettings) -> SequencePlatform:
     )
 
 
-def client_credentials(auth: AuthSettings) -> ClientCredentials:
+def token_grant(auth: AuthSettings) -> GrantType:
     """The platform's OAuth grant."""
-    secret = auth.client_secret.get_secret_value()
-    return ClientCredentials(auth.token_url, auth.client_id, secret, tuple(auth.scopes), auth.client_auth)
+    common = Common(
+        Address(auth.token_url) if auth.token_url is not None else Address(auth.issuer_url or "", is_issuer=True),
+        _client_auth(auth),
+        tuple(auth.scopes),
+        {name: value.get_secret_value() for name, value in auth.extra_parameters.items()},
+        as_json=not isinstance(auth, JwtBearerAuth) and auth.request_body == "json",
+    )
+    match auth:
+        case PasswordAuth():
+            return Password(common, auth.username, auth.password.get_secret_value())
+        case JwtBearerAuth():
+            plan = AssertionPlan(
+                auth.issuer, auth.subject, auth.audience, auth.algorithm, auth.kid, auth.assertion_lifetime_seconds
+            )
+            return JwtBearer(common, plan, KeyFile(auth.private_key_file))
+        case ClientCredentialsAuth():
+            return ClientCredentials(common)
+
+
+def _client_auth(auth: AuthSettings) -> ClientAuth | None:
+    if auth.client_id is None:
+        return None
+    secret = "" if auth.client_secret is None else auth.client_secret.get_secret_value()
+    return ClientAuth(auth.client_id, secret, auth.client_auth)
 
 
 def envelope(group: str, stream: StreamSettings) -> Envelope:

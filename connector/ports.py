@@ -7,7 +7,7 @@ put fakes (``tests/fakes``), which pass the same contract tests.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -91,6 +91,32 @@ class Connection(Protocol):
         ...
 
 
+class Snapshot(Protocol):
+    """A platform's state at a position, whole: it may lie on disk (DESIGN.md §6)."""
+
+    @property
+    def position(self) -> int:
+        """The state holds every event up to this position."""
+        ...
+
+    @property
+    def as_of_ms(self) -> int | None:
+        """When that was, on the platform's clock."""
+        ...
+
+    def __len__(self) -> int:
+        """How many conversations there are."""
+        ...
+
+    def conversations(self) -> Iterator[bytes]:
+        """Each conversation, byte for byte as REST gave it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of memory and disk. Idempotent."""
+        ...
+
+
 class Source(Protocol):
     """A platform as one stream sees it."""
 
@@ -102,8 +128,8 @@ class Source(Protocol):
         """
         ...
 
-    async def snapshot_position(self, token: Token) -> int | None:
-        """The platform's current position by its snapshot; None where it has no snapshot.
+    async def snapshot(self, token: Token) -> Snapshot | None:
+        """The platform's present state; None where it has none to give. The caller closes it.
 
         Raises :class:`connector.errors.DialError` where the snapshot cannot be had.
         """

@@ -81,7 +81,7 @@ def page() -> str:
 def rows(model: type[BaseModel], path: str) -> Iterator[Row]:
     """The keys of a section that are values; sections within it have tables of their own."""
     for name, info in model.model_fields.items():
-        if _section_of(info.annotation) is None:
+        if not _sections_of(info.annotation):
             key = f"{path}{name}"
             variable = "" if "[]" in key else ENV_PREFIX + ENV_DELIMITER.join(key.upper().split("."))
             description = f"{info.description}{_bounds(info)}"
@@ -101,31 +101,29 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
         yield f"| `{row.key}` | {row.kind} | {row.default} | {variable} | {description} |"
     yield ""
     for name, info in model.model_fields.items():
-        found = _section_of(info.annotation)
-        if found is not None:
-            inner, suffix = found
-            yield from _section(inner, f"{path}{name}{suffix}.", f"`{path}{name}{suffix}`{_optional(info)}")
+        models = _sections_of(info.annotation)
+        suffix = {dict: ".<name>", list: "[]"}.get(get_origin(info.annotation), "")  # type: ignore[arg-type]  # or None
+        for inner in models:
+            which = f" with {_tag(inner)}" if len(models) > 1 else _optional(info)
+            yield from _section(inner, f"{path}{name}{suffix}.", f"`{path}{name}{suffix}`{which}")
 
 
 def _optional(info: FieldInfo) -> str:
     return "" if info.is_required() or info.default is not None else " (optional)"
 
 
-def _section_of(annotation: Any) -> tuple[type[BaseModel], str] | None:  # noqa: ANN401 - any annotation
-    """The model of a section, and how its path goes on: ``.<name>`` for a mapping of them, ``[]`` for a list."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, ""
-    origin = get_origin(annotation)
-    suffix = ".<name>" if origin is dict else "[]" if origin is list else ""
-    members = get_args(annotation)[-1:] if suffix else _alternatives(annotation)
-    for member in members:
-        if isinstance(member, type) and issubclass(member, BaseModel):
-            return member, suffix
-    return None
+def _tag(model: type[BaseModel]) -> str:
+    """What tells one of several models for the same section from the others: its first key with a single value."""
+    values = {
+        name: get_args(i.annotation) for name, i in model.model_fields.items() if get_origin(i.annotation) is Literal
+    }
+    return next(f"`{name}: {value[0]}`" for name, value in values.items() if len(value) == 1)
 
 
-def _alternatives(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - any annotation
+    """The models of a section; of several, its document decides which is meant. Empty where it is a value."""
+    members = (annotation, *get_args(annotation))
+    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
 
 
 def _kind(annotation: Any) -> str:  # noqa: ANN401 - any annotation

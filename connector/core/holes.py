@@ -57,8 +57,8 @@ class Holes(Generic[Item]):
         return self._held[self._order[0]] if self._order else None
 
     def top(self) -> int:
-        """The highest position held; 0 where none is."""
-        return max(self._held, default=0)
+        """The highest position held and not doubted; 0 where none is."""
+        return max((position for position in self._held if position not in self._doubted), default=0)
 
     def hold(self, held: Held[Item]) -> None:
         """Keep an event, up to the limit. One that is here already learns how it joins what is before it."""
@@ -82,11 +82,12 @@ class Holes(Generic[Item]):
             self.newest_ms = None
         return event
 
-    def doubt(self, first: int, last: int, until: float) -> None:
+    def doubt(self, first: int, last: int, until: float) -> list[int]:
         """The socket that showed these positions went on before them: they are held until then at most."""
-        for position in self._held:
-            if first <= position <= last:
-                self._doubted.setdefault(position, until)
+        doubted = sorted(position for position in self._held if first <= position <= last)
+        for position in doubted:
+            self._doubted.setdefault(position, until)
+        return doubted
 
     def deadline(self) -> float | None:
         """When the first doubt turns into disbelief."""

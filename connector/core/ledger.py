@@ -190,9 +190,15 @@ class Ledger(Generic[Item]):
         if self._lies and self._digest(event.item) in self._lies:
             return self._note(view, self._digest(event.item), event.item)
         if view.stale:
-            if position > view.after and not self._later(event):
+            if self._later(event):
+                view.stale = 0
+            elif position >= view.after:
                 return self._belated(view, event)
-            view.stale = False
+            else:
+                view.stale -= 1
+                view.moved_to(position)
+        if view.stale:
+            return Verdict.DUPLICATE
         seen = self.high is not None and position <= self.high
         if (seen or position in self._holes) and self._later(event):
             return self._step_back(view, event)
@@ -252,8 +258,10 @@ class Ledger(Generic[Item]):
     def _drain(self) -> None:
         """Deliver what is held as far as it follows."""
         while (held := self._holes.first) is not None:
-            missing = held.event.position - (self.high or 0) - 1
-            if missing > 0 and not (held.previous == self.high and held.unreadable == missing):
+            high = self.high or 0
+            missing = held.event.position - high - 1
+            joins = held.previous == high and held.unreadable == missing <= self._unread.count(high)
+            if missing > 0 and not joins:
                 return
             self._holes.remove(held.event.position)
             if missing >= 0:
@@ -333,8 +341,9 @@ class Ledger(Generic[Item]):
         self._accept(back, covered=0)
         for view in self._views:
             view.leaps.clear()
-            view.stale = not view.stepped_back
+            view.stale += 1
             if view.stepped_back:
+                view.stale = 0
                 view.stepped_back = False
                 view.moved_to(back.position)
                 self._unstash(view)
@@ -357,9 +366,10 @@ class Ledger(Generic[Item]):
         """A socket goes on before a position it leapt to."""
         leap, last = view.went_before(position), view.after
         if leap is not None:
-            self._holes.doubt(leap.position, last, self._now + PATIENCE_S)
+            doubted = self._holes.doubt(leap.position, last, self._now + PATIENCE_S)
             view.back_to(leap)
-            self._unread.move(last, max(view.after, self.high or 0))
+            for digest, item in [stood for lie in doubted for stood in self._unread.pop(lie)]:
+                self._note(view, digest, item)
 
     def _lie(self, event: Deliver[Item]) -> str:
         """An event's position is a lie: remember it, for it may be shown again; returns its digest."""

@@ -53,8 +53,12 @@ class Unreadables(Generic[Item]):
         """Keep an item until it is due."""
         self._waiting.setdefault(after, []).append((digest, item))
 
+    def pop(self, after: int) -> list[tuple[str, Item]]:
+        """Let go of what waits after a position that turned out to be none."""
+        return self._waiting.pop(after, [])
+
     def move(self, after: int, to: int) -> None:
-        """A position turned out to be none: what stood behind it stands behind another."""
+        """What waits after one position waits after another."""
         if after in self._waiting:
             self._waiting.setdefault(to, []).extend(self._waiting.pop(after))
 

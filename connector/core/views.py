@@ -24,7 +24,7 @@ class View(Generic[Item]):
     """A socket, the ``number``-th that was opened, resuming at or after ``asked``.
 
     ``stepped_back``: the last event it showed goes back, and nobody knows yet what that means; unreadable items since
-    then are in ``stash``. ``stale``: it still shows the sequence of a former epoch.
+    then are in ``stash``. ``stale``: so many resets before the present epoch is what it still shows.
     """
 
     number: int
@@ -35,7 +35,7 @@ class View(Generic[Item]):
     leaps: list[Leap] = field(default_factory=list)
     stepped_back: bool = False
     stash: list[tuple[str, Item]] = field(default_factory=list)
-    stale: bool = False
+    stale: int = 0
 
     @property
     def after(self) -> int:
@@ -59,7 +59,7 @@ class View(Generic[Item]):
         """It showed an event that does not follow; leaps that are bridged by now are forgotten."""
         self.leaps = [leap for leap in self.leaps if leap.position > high]
         if self.last != position:
-            self.leaps.append(Leap(position, self.last, self.ordinal, self.hashes))
+            self.leaps.append(Leap(position, self.last, self.ordinal, self.hashes.copy()))
         self.moved_to(position)
 
     def went_before(self, position: int) -> Leap | None:
@@ -71,8 +71,8 @@ class View(Generic[Item]):
         return taken_back[0]
 
     def back_to(self, leap: Leap) -> None:
-        """As if it had never leapt; what it showed of unreadable items since then stands before the leap."""
-        self.last, self.ordinal, self.hashes = leap.last, leap.ordinal + self.ordinal, leap.hashes + self.hashes
+        """As if it had never leapt."""
+        self.last, self.ordinal, self.hashes = leap.last, leap.ordinal, leap.hashes
 
 
 class Views(Generic[Item]):

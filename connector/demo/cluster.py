@@ -15,7 +15,7 @@ LANES: Final = 4  # what the embedded broker gives a topic, whatever one asks fo
 _REQUEST_S: Final = 5.0
 _MOCK_HOST: Final = "127.0.0.1"
 
-_log = logging.getLogger("connector.demo")
+_QUIET: Final = {"log_level": 3, "logger": logging.getLogger("connector.demo")}  # 3: errors (syslog's numbers)
 
 
 class Cluster(Protocol):
@@ -53,7 +53,7 @@ class EmbeddedBroker:
     hides_aborted = False
 
     def __init__(self) -> None:
-        self._client: Producer | None = Producer({"test.mock.num.brokers": 1, "logger": _log})
+        self._client: Producer | None = Producer({"test.mock.num.brokers": 1, **_QUIET})
         try:
             (broker,) = self._client.list_topics(timeout=_REQUEST_S).brokers.values()
         except (KafkaException, ValueError) as error:
@@ -86,7 +86,7 @@ class RealCluster:
         self.bootstrap_servers = bootstrap_servers
         self.label = f"Kafka at {bootstrap_servers}"
         self._used = False
-        properties: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "logger": _log}
+        properties: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, **_QUIET}
         self._admin = AdminClient(properties)
         try:
             self._admin.list_topics(timeout=_REQUEST_S)

@@ -100,7 +100,10 @@ async def _play(console: Console, scenario: Scenario, state: DemoState, cluster:
 
 
 def _judged(console: Console, scenario: Scenario, state: DemoState, cluster: Cluster, played: Played) -> int:
-    client = {"bootstrap.servers": cluster.bootstrap_servers}
+    client: dict[str, str | float] = {
+        "bootstrap.servers": cluster.bootstrap_servers,
+        "log_level": 3,
+    }  # errors, by syslog's numbers
     report = audit(
         client,
         scenario.group,

@@ -20,6 +20,7 @@ from connector.model import Entry, TopicLimits
 
 SLOW_COMMIT_S = 0.8 * RETRY_BACKOFF_S
 _STEP_S = 0.5
+_FLUSH_STEP_S = 0.05
 _COMMIT_PATIENCE_S = 35.0
 _INIT_STEP_S = 2.0
 _OFFSETS_S = 10.0
@@ -115,9 +116,9 @@ class Transactor:
             raise self._doubt("poll", error) from error
 
     def flush(self) -> None:
-        """Wait until every record was reported (rule 6)."""
+        """Wait until every record was reported (rule 6), or ``still`` has seen one fail: the others are then stuck."""
         try:
-            while self._producer.flush(_STEP_S):
+            while self._producer.flush(_FLUSH_STEP_S):
                 self._still()
         except (KafkaException, SystemError) as error:
             raise self._doubt("flush", error) from error

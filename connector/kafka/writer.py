@@ -155,6 +155,7 @@ class LaneWriter:
     def _open(self) -> None:
         """A new producer and epoch; then what Kafka says (rules 1, 2, 8)."""
         self._discard()
+        self._reports = DeliveryReports()
         self.state = "opening"
         services, started = self._services, time.monotonic()
         while self.lane not in services.membership().lanes:  # an init would fence the present owner
@@ -270,8 +271,9 @@ class LaneWriter:
         transactor.prove_ownership(self._checkpoints.next_offset, membership.metadata)
 
     def _check_deliveries(self) -> None:
-        if self._reports.failures:
-            failure = self._reports.failures[0]
+        failures = self._reports.failures
+        if failures:  # one that tells the cause; the others of its partition only say that they were not sent
+            failure = next((f for f in failures if cure(f.error)[0] is not Cure.RENEW), failures[0])
             raise Doubt("delivery", cure(failure.error)[0], f"{failure.error} on {failure.topic}")
 
     # ------------------------------------------------------------------ doubts
@@ -346,6 +348,7 @@ class LaneWriter:
             self._collect(_IDLE_S)
 
     def _still(self) -> None:
+        self._check_deliveries()
         if self._mode is Mode.HOLD or (self._mode is Mode.FINISH and time.monotonic() >= self._deadline):
             raise _InterruptedError
 

@@ -18,12 +18,13 @@ import aiohttp
 from aiohttp import WSMsgType
 from yarl import URL
 
-from connector.core.pointer import compile_pointer
 from connector.errors import DialError
 from connector.model import DialFailure, FailureKind, Token
-from connector.ports import Closed, Connection, FrameKind
+from connector.platforms.snapshot import read_snapshot
+from connector.ports import Closed, Connection, FrameKind, Snapshot
 
 _CLOSE_S = 1.0
+_SNAPSHOT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _ABNORMAL = 1006
 _TOO_BIG = 1009
 _NETWORK_FROM_STATUS = 500
@@ -104,7 +105,6 @@ class SequenceSource:
         self._session = session
         self._platform = platform
         self._url = URL(platform.stream_url.replace("{channel}", quote(channel, safe="")))
-        self._snapshot_position = compile_pointer(platform.position_field)
 
     async def dial(self, token: Token, position: int | None, timeout_s: float) -> Connection:
         """See :meth:`connector.ports.Source.dial`."""
@@ -130,24 +130,22 @@ class SequenceSource:
             raise DialError(DialFailure(FailureKind.NETWORK, f"{type(error).__name__}: {error}")) from error
         return WebSocketConnection(socket)
 
-    async def snapshot_position(self, token: Token) -> int | None:
-        """See :meth:`connector.ports.Source.snapshot_position`."""
+    async def snapshot(self, token: Token) -> Snapshot | None:
+        """See :meth:`connector.ports.Source.snapshot`."""
         if self._platform.snapshot_url is None:
             return None
         try:
             async with self._session.get(
-                self._platform.snapshot_url, headers=self._headers(token), timeout=aiohttp.ClientTimeout(total=30)
+                self._platform.snapshot_url, headers=self._headers(token), timeout=_SNAPSHOT_TIMEOUT
             ) as response:
                 if not response.ok:
                     raise DialError(refusal(response.status, response.reason or "", response.headers))
-                position = self._snapshot_position(await response.json(content_type=None))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            detail = f"the snapshot could not be read: {type(error).__name__}: {error}"
+                return await read_snapshot(response.content, self._platform.position_field)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            detail = f"the snapshot could not be fetched: {type(error).__name__}: {error}"
             raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
-        if type(position) is not int:
-            detail = f"the snapshot has no integer at {self._platform.position_field}"
-            raise DialError(DialFailure(FailureKind.REJECTED, detail))
-        return position
+        except ValueError as error:
+            raise DialError(DialFailure(FailureKind.REJECTED, f"the snapshot cannot be read: {error}")) from error
 
     def _headers(self, token: Token) -> dict[str, str]:
         return {**self._platform.headers, "Authorization": f"Bearer {token.value}", "Accept": "application/json"}

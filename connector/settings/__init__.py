@@ -5,10 +5,11 @@ from them (``python -m connector.settings_reference``).
 """
 
 from connector.settings.addresses import is_loopback, split_address
+from connector.settings.auth import AuthSettings, ClientCredentialsAuth, JwtBearerAuth, PasswordAuth
 from connector.settings.caution import warnings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.loading import load
-from connector.settings.platform import AuthSettings, PlatformSettings, PositionSettings, SnapshotSettings
+from connector.settings.platform import PlatformSettings, PositionSettings, SnapshotSettings
 from connector.settings.root import Settings
 from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings
 from connector.settings.worker import (
@@ -21,12 +22,15 @@ from connector.settings.worker import (
 
 __all__ = [
     "AuthSettings",
+    "ClientCredentialsAuth",
     "CommitSettings",
     "HttpSettings",
+    "JwtBearerAuth",
     "KafkaSettings",
     "MatchSettings",
     "MembershipSettings",
     "NetworkSettings",
+    "PasswordAuth",
     "PlatformSettings",
     "PositionSettings",
     "RedisSettings",

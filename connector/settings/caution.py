@@ -23,6 +23,7 @@ def _plain_connections(settings: Settings) -> Iterator[str]:
         urls[f"platforms.{name}.stream_url"] = platform.stream_url
         urls[f"platforms.{name}.snapshot_url"] = platform.snapshot_url
         urls[f"platforms.{name}.auth.token_url"] = platform.auth.token_url
+        urls[f"platforms.{name}.auth.issuer_url"] = platform.auth.issuer_url
     for path, url in urls.items():
         parts = urlsplit(url or "")
         scheme = parts.scheme.lower()

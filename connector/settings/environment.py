@@ -19,7 +19,12 @@ from connector.settings.secret_files import FILE_SUFFIX
 
 _ANY = "*"
 # Mappings with free names: their path, and what an underscore in a variable's name stands for in a new member.
-_FREE_NAMES = {("platforms",): "_", ("kafka", "client"): ".", ("platforms", _ANY, "headers"): "-"}
+_FREE_NAMES = {
+    ("platforms",): "_",
+    ("kafka", "client"): ".",
+    ("platforms", _ANY, "headers"): "-",
+    ("platforms", _ANY, "auth", "extra_parameters"): "_",
+}
 
 
 @dataclass(frozen=True, slots=True)

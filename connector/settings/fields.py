@@ -57,7 +57,7 @@ def checked(
             known = {fault.location for fault in faults}
             faults += [fault for fault in explain(error, cls) if not _told(fault, known)]
         if faults:
-            raise _as_validation_error(cls.__name__, faults)
+            raise as_validation_error(cls.__name__, faults)
         return section
 
     validator: Any = classmethod(validate)
@@ -97,7 +97,8 @@ def _told(fault: Fault, known: set[Location]) -> bool:
     return fault.location in known or (*parents, f"{name}{FILE_SUFFIX}") in known
 
 
-def _as_validation_error(title: str, faults: Iterable[Fault]) -> ValidationError:
+def as_validation_error(title: str, faults: Iterable[Fault]) -> ValidationError:
+    """Put faults into the shape in which pydantic carries them up, each with its path."""
     lines = [
         InitErrorDetails(type=PydanticCustomError("configuration", fault.message), loc=fault.location, input=None)
         for fault in faults

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from connector.settings.addresses import HttpUrl, JsonPointer, NonEmpty, StreamUrl
+from connector.settings.auth import AuthSettings
 from connector.settings.fields import Document, Integer, PositiveSeconds, Section, checked
 from connector.settings.secret_files import Fault, read_member_files
 
@@ -20,30 +20,6 @@ KIND_DEFAULTS: Mapping[str, Mapping[str, str]] = {
 }
 _OWN_HEADERS = {"authorization", "connection", "upgrade", "host", "content-length", "transfer-encoding"}
 _HIGHEST_STATUS, _PRIVATE_CODES = 599, range(3000, 5000)
-
-
-class AuthSettings(Section):
-    """The OAuth client."""
-
-    grant: Literal["client_credentials"] = Field(default="client_credentials", description="The OAuth grant.")
-    token_url: HttpUrl = Field(description="The token endpoint.")
-    client_id: NonEmpty = Field(description="The OAuth client's id.")
-    client_secret: SecretStr = Field(min_length=1, description="The OAuth client's secret.")
-    client_secret_file: Path | None = Field(default=None, description="File that holds the secret.")
-    client_auth: Literal["basic", "body"] = Field(
-        default="basic", description="Client credentials in the Authorization header or in the body (RFC 6749 §2.3.1)."
-    )
-    scopes: list[Annotated[str, Field(pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+$")]] = Field(
-        default_factory=list, description="Scopes to ask for; none: what the client has."
-    )
-    refresh_buffer_seconds: PositiveSeconds = Field(
-        default=300,
-        description="A token is replaced so long before it expires, but not before 70 % of its life have passed.",
-    )
-    reissue: Literal["keeps", "revokes"] = Field(
-        default="keeps", description="Whether an old token lives on when the server issues a new one."
-    )
-    _checked = checked(secrets=("client_secret",))
 
 
 class PositionSettings(Section):
@@ -124,7 +100,7 @@ class PlatformSettings(Section):
     retention_seconds: PositiveSeconds = Field(
         default=60, description="How long the platform keeps events for a stream that resumes."
     )
-    auth: AuthSettings = Field(description="The OAuth client.")
+    auth: AuthSettings = Field(description="The OAuth grant.")
     position: PositionSettings = Field(description="Where positions stand.")
     resume: Literal["position", "none"] = Field(
         default="position", description="Whether a stream can go on at a position; `none`: no replay at all."

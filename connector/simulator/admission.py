@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -78,9 +78,11 @@ def admit(world: World, stream: str, authorization: str | None, asked_text: str 
     )
 
 
-def token_answer(world: World, authorization: str | None, form: Mapping[str, str]) -> Answer:
-    """The answer to an undisturbed token request."""
-    answer = world.tokens.request(authorization, form, world.platform_now())
+def token_answer(
+    world: World, authorization: str | None, form: Mapping[str, str], audiences: Sequence[str] = ()
+) -> Answer:
+    """The answer to an undisturbed token request; ``audiences``: what assertions may call the endpoint."""
+    answer = world.tokens.request(authorization, form, world.platform_now(), audiences)
     if not isinstance(answer, Refused):
         world.ledger.counts["tokens"] += 1
         return Answer(200, answer[1], _NO_STORE)

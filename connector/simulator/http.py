@@ -20,6 +20,7 @@ from connector.simulator.controls import CONTROLS, Controls
 from connector.simulator.ledger import lost
 from connector.simulator.session import Ending, Session
 from connector.simulator.sockets import ServerSocket
+from connector.simulator.tokens import GRANTS
 from connector.simulator.world import World
 
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
@@ -41,6 +42,7 @@ class HttpSide:
         app.add_routes(
             [
                 web.post("/token", self._token),
+                web.get("/.well-known/openid-configuration", self._discovery),
                 web.get("/stream/{channel}", self._stream),
                 web.get("/summary", self._summary),
                 web.get("/summary/{channel}", self._summary),
@@ -78,9 +80,15 @@ class HttpSide:
         if request.content_type != _FORM:
             return _respond(Answer(400, {"error": "invalid_request", "error_description": f"{_FORM} is wanted"}))
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-        answer = token_answer(self._world, request.headers.get("Authorization"), form)
+        origin = str(request.url.origin())
+        audiences = (origin, f"{origin}/token")
+        answer = token_answer(self._world, request.headers.get("Authorization"), form, audiences)
         self._world.nudge()  # where a new token revokes the old ones, their sockets must close
         return _respond(answer)
+
+    async def _discovery(self, request: web.Request) -> web.Response:
+        origin = str(request.url.origin())
+        return _json({"issuer": origin, "token_endpoint": f"{origin}/token", "grant_types_supported": GRANTS})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         channel = request.match_info["channel"]

@@ -24,6 +24,8 @@ class SimulatorSettings:
     conversations    concurrently active conversations of a stream
     token_life_s     life of a token; ``exp`` and ``iat`` are whole seconds where this is
     token_burst_s    token requests of a client closer together than this get 429; 0: never
+    access_key       user name and password of the password grant
+    assertion_key    PEM of the public key that verifies JWT bearer assertions, whose issuer is ``client_id``; "": none
     opaque_tokens    tokens without readable claims
     omit_expires_in  a token answer without ``expires_in``
     reissue          a new token leaves the former ones of its client alive, or revokes them
@@ -45,6 +47,8 @@ class SimulatorSettings:
     conversations: int = 500
     client_id: str = "simulator"
     client_secret: str = "simulator-secret"  # noqa: S105 - a simulator's well-known secret guards nothing
+    access_key: tuple[str, str] = ("simulator-key", "simulator-key-secret")
+    assertion_key: str = ""
     token_life_s: float = 3600.0
     token_burst_s: float = 0.0
     opaque_tokens: bool = False

@@ -1,4 +1,4 @@
-"""OAuth 2.0 client credentials (RFC 6749 §4.4), issuing and checking. Pure; instants are the platform's clock.
+"""OAuth 2.0 tokens (RFC 6749 §4.3, §4.4, RFC 7523 §2.1), issuing and checking. Pure; instants are the platform's clock.
 
 Where ``token_life_s`` is whole, ``iat`` and ``exp`` are whole seconds as real servers give them, and a token is
 honoured until its life is over to the millisecond, so never shorter than ``exp`` says less a second.
@@ -10,14 +10,18 @@ import base64
 import binascii
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
 import jwt
 
+from connector.simulator.assertions import AssertionDesk
 from connector.simulator.settings import SimulatorSettings
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+GRANTS = ("client_credentials", "password", JWT_BEARER)
 
 
 @dataclass(slots=True)
@@ -64,26 +68,40 @@ class TokenOffice:
         self._settings = settings
         self._key = hashlib.sha256(f"simulator/{settings.seed}".encode()).digest()
         self._last_request_s: dict[str, float] = {}
+        self._desk = AssertionDesk(settings.assertion_key, settings.client_id)
         self.issued: dict[str, IssuedToken] = {}
 
     def request(
-        self, authorization: str | None, form: Mapping[str, str], now_s: float
+        self, authorization: str | None, form: Mapping[str, str], now_s: float, audiences: Sequence[str] = ()
     ) -> tuple[IssuedToken, dict[str, Any]] | Refused:
-        """Answer a token request: the token and the answer's body, or the refusal."""
-        client = self._authenticated(authorization, form)
-        if client is None:
+        """Answer a token request: the token and the answer's body, or the refusal.
+
+        ``audiences``: what the endpoint is called, for assertions made out to it.
+        """
+        client = self._settings.client_id
+        named = authorization is not None or "client_secret" in form or form.get("grant_type") != JWT_BEARER
+        if named and not self._authenticated(authorization, form):
             return Refused(401, "invalid_client", "unknown client, or a wrong secret")
-        grant = form.get("grant_type")
-        if grant != "client_credentials":
-            if not grant:
-                return Refused(400, "invalid_request", "grant_type is missing")
-            return Refused(400, "unsupported_grant_type", "only client_credentials is supported")
+        refused = self._grant_refused(form, now_s, audiences)
+        if refused is not None:
+            return refused
         waited_s = now_s - self._last_request_s.get(client, -math.inf)
         if waited_s < self._settings.token_burst_s:
             left_s = max(1, math.ceil(self._settings.token_burst_s - waited_s))
             return Refused(429, "rate_limited", "too many token requests", left_s)
         self._last_request_s[client] = now_s
         return self._issue(client, form.get("scope"), now_s)
+
+    def _grant_refused(self, form: Mapping[str, str], now_s: float, audiences: Sequence[str]) -> Refused | None:
+        grant = form.get("grant_type")
+        if not grant:
+            return Refused(400, "invalid_request", "grant_type is missing")
+        if grant not in GRANTS:
+            return Refused(400, "unsupported_grant_type", f"supported are {', '.join(GRANTS)}")
+        if grant == "password" and (form.get("username"), form.get("password")) != self._settings.access_key:
+            return Refused(400, "invalid_grant", "unknown access key, or a wrong secret")
+        fault = self._desk.fault(form.get("assertion", ""), now_s, audiences) if grant == JWT_BEARER else None
+        return None if fault is None else Refused(400, "invalid_grant", fault)
 
     def check(self, authorization: str | None, now_s: float) -> IssuedToken | Denied:
         """The live token of an ``Authorization`` header, or why there is none."""
@@ -127,14 +145,13 @@ class TokenOffice:
         claims = {"sub": client, "jti": str(jti), "iat": issued_s, "exp": issued_s + _whole(life_s)}
         return jwt.encode(claims, self._key, algorithm="HS256")
 
-    def _authenticated(self, authorization: str | None, form: Mapping[str, str]) -> str | None:
-        """The client that proved who it is, by Basic or in the body (RFC 6749 §2.3.1)."""
+    def _authenticated(self, authorization: str | None, form: Mapping[str, str]) -> bool:
+        """Whether the client proved who it is, by Basic or in the body (RFC 6749 §2.3.1)."""
         if authorization is not None:
             credentials = _basic(authorization)
         else:
             credentials = (form.get("client_id", ""), form.get("client_secret", ""))
-        wanted = (self._settings.client_id, self._settings.client_secret)
-        return wanted[0] if credentials == wanted else None
+        return credentials == (self._settings.client_id, self._settings.client_secret)
 
 
 def _basic(authorization: str) -> tuple[str, str] | None:

@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from connector.auth.oauth import ClientCredentials, OAuthClient, read_http_date, read_retry_after
+from connector.auth.answers import read_http_date, read_retry_after
+from connector.auth.grants import Address, ClientAuth, ClientCredentials, Common
+from connector.auth.oauth import OAuthClient
 from connector.clock import BootClock
 from connector.errors import TokenError
 
@@ -77,8 +79,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 def client_of(session: aiohttp.ClientSession, url: str, *, body: bool = False, timeout_s: float = 5.0) -> OAuthClient:
     """A client with a secret that needs every kind of encoding."""
     extra = {"audience": "https://api.example"}
-    credentials = ClientCredentials(url, "my id:1", SECRET, ("a:read", "b"), "body" if body else "basic", extra)
-    return OAuthClient(session, credentials, BootClock(), timeout_s=timeout_s)
+    client = ClientAuth("my id:1", SECRET, "body" if body else "basic")
+    grant = ClientCredentials(Common(Address(url), client, ("a:read", "b"), extra))
+    return OAuthClient(session, grant, BootClock(), timeout_s=timeout_s)
 
 
 def answers(server: Server, body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
@@ -310,8 +313,9 @@ async def test_tls_that_fails(session: aiohttp.ClientSession) -> None:
 
 def test_no_secret_in_a_repr() -> None:
     """Neither in the credentials' nor in a request's."""
-    credentials = ClientCredentials("https://u:hidden@host/t", "id", SECRET, extra={"password": "hidden"})
-    shown = repr(credentials) + repr(credentials.build())
+    common = Common(Address("https://u:hidden@host/t"), ClientAuth("id", SECRET), extra={"password": "hidden"})
+    credentials = ClientCredentials(common)
+    shown = repr(credentials) + repr(credentials.build("https://u:hidden@host/t", 0.0))
     assert SECRET not in shown
     assert "hidden" not in shown
     assert "Basic" not in shown

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -163,9 +164,9 @@ class Site:
         """The bridge's view of topics."""
         return Topics(self.client, self.admin, self.lanes, TopicPlan())
 
-    @property
+    @cached_property
     def admin(self) -> AdminClient:
-        """An administrator."""
+        """An administrator; kept, since one that is dropped answers no more."""
         return AdminClient(self.client.common())
 
     def rig(self, **options: object) -> LaneRig:

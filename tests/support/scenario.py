@@ -315,6 +315,26 @@ def overlaps_s(records: Iterable[SocketRecord]) -> Iterator[float]:
         now += change
 
 
+def missed(it: Scenario, reason: str, stream: str = STREAM) -> list[GapSeen]:
+    """The gaps there must be: positions that never came to be, and items that no socket was ever sent."""
+    sent: dict[int, set[int]] = {}
+    for record in it.sockets(stream):
+        for run in record.sent:
+            sent.setdefault(run.epoch, set()).update(range(run.first, run.last + 1))
+    found: list[GapSeen] = []
+    last: Mark = (0, 0)
+    for item in it.simulator.items(stream):
+        if item.position not in sent.get(item.epoch, ()):
+            continue
+        if item.epoch > last[0]:
+            between = (1, item.position - 1) if item.position > 1 else (None, None)
+            found.append(GapSeen(item.epoch, *between, reason))
+        elif item.position > last[1] + 1:
+            found.append(GapSeen(item.epoch, last[1] + 1, item.position - 1, reason))
+        last = (item.epoch, item.position)
+    return found
+
+
 def assert_calm(it: Scenario, stream: str = STREAM, *, most_s: float = MAX_OVERLAP_S) -> None:
     """Every token was replaced in time: no 401, no expiry, no refusal; sockets overlapped, never for long."""
     troubles = {what: it.count(what) for what in ("unauthorized", "expiry_closes", "refused", "expired_positions")}
@@ -340,7 +360,12 @@ class _LateLog(StreamLog):
 
     def __init__(self, log: StreamLog, lag_s: float) -> None:
         self.__dict__.update(log.__dict__)
+        self._real = log
         self.timeline = _LateTimeline(log, lag_s)  # type: ignore[assignment]  # what a session asks of it
+
+    def burst(self, after_slot: int, through_slot: int) -> tuple[int, bytes]:
+        """See :meth:`StreamLog.burst`: the bytes are the same, only later."""
+        return self._real.burst(after_slot, through_slot)
 
 
 class _LateTimeline:
