@@ -1,4 +1,4 @@
-"""Where a stream without a checkpoint begins (CONTRACT.md ``start``, DESIGN.md §5 "Quiet streams")."""
+"""Where a stream without a checkpoint begins (CONTRACT.md ``start``), and how a snapshot is had."""
 
 from __future__ import annotations
 
@@ -7,47 +7,49 @@ import asyncio
 from connector import telemetry
 from connector.core.reconnect import Backoff
 from connector.errors import DialError
-from connector.model import FailureKind, Token
+from connector.model import Checkpoint, DialFailure, FailureKind, Token
 from connector.parts import Parts, StreamPlan
+from connector.ports import Snapshot
+
+DUE = "due"
+"""Stands for the id of a snapshot that has not begun."""
 
 
-async def starting_position(plan: StreamPlan, parts: Parts) -> int | None:
-    """The position to commit before anything is read; None: the platform's present, which it does not tell."""
+async def first_checkpoint(plan: StreamPlan, parts: Parts) -> Checkpoint:
+    """What to commit before anything is read. Position None: the platform's present, which it does not tell."""
     if isinstance(plan.start, int):
-        return plan.start
-    return 0 if plan.start == "earliest" else await _present(plan, parts)
+        return Checkpoint(plan.name, position=plan.start)
+    if plan.start == "earliest":
+        return Checkpoint(plan.name, position=0)
+    snapshot = await fetch_snapshot(plan, parts, None)
+    if snapshot is None:
+        return Checkpoint(plan.name)
+    snapshot.close()
+    due = DUE if plan.start == "snapshot" else None
+    return Checkpoint(plan.name, position=snapshot.position, snapshot_id=due)
 
 
-async def _present(plan: StreamPlan, parts: Parts) -> int | None:
-    """The platform's present position by its snapshot; asked again, at growing intervals, until it is told."""
+async def fetch_snapshot(plan: StreamPlan, parts: Parts, patience_s: float | None) -> Snapshot | None:
+    """The platform's present state, whole; asked again, at growing intervals, until it is had.
+
+    None where the platform has none, or where it could not be had within ``patience_s``. The caller closes it.
+    """
     arrived: asyncio.Queue[Token] = asyncio.Queue()
     clock, backoff = parts.shared.clock, Backoff(plan.policy.network, parts.shared.rng)
+    give_up_at = None if patience_s is None else clock.now() + patience_s
     release = parts.tokens.lease(arrived.put_nowait)
     try:
         token = await arrived.get()
         while True:
             try:
-                snapshot = await parts.source.snapshot(token)
+                return await parts.source.snapshot(token)
             except DialError as error:
                 failure = error.failure
-            else:
-                if snapshot is None:
-                    return None
-                snapshot.close()
-                return snapshot.position
             now = clock.now()
             due = backoff.failed(now, now, failure.retry_after_s)
-            path = "network" if failure.kind is FailureKind.NETWORK else "auth"
-            parts.shared.observe(
-                telemetry.Failed(
-                    plan.name,
-                    path,
-                    failure.describe(),
-                    due - now,
-                    backoff.failures,
-                    breaker_open=backoff.breaker_open,
-                )
-            )
+            _tell(plan, parts, failure, due - now, backoff)
+            if give_up_at is not None and due > give_up_at:
+                return None
             if failure.kind is FailureKind.UNAUTHORIZED:
                 parts.tokens.report_dead(token.generation)
             await clock.sleep_until(due)
@@ -55,3 +57,10 @@ async def _present(plan: StreamPlan, parts: Parts) -> int | None:
                 token = arrived.get_nowait()
     finally:
         release()
+
+
+def _tell(plan: StreamPlan, parts: Parts, failure: DialFailure, wait_s: float, backoff: Backoff) -> None:
+    path = "network" if failure.kind is FailureKind.NETWORK else "auth"
+    detail = f"snapshot: {failure.describe()}"
+    failed = telemetry.Failed(plan.name, path, detail, wait_s, backoff.failures, breaker_open=backoff.breaker_open)
+    parts.shared.observe(failed)

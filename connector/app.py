@@ -28,8 +28,9 @@ from connector.core.frames import FrameReader
 from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.client import describe
 from connector.kafka.ownership import GroupMember, Membership
+from connector.kafka.services import LaneServices
 from connector.kafka.topics import Topics
-from connector.kafka.writer import LaneServices, LaneWriter
+from connector.kafka.writer import LaneWriter
 from connector.model import TopicLimits
 from connector.observer import Observer
 from connector.parts import Parts, Shared

@@ -68,7 +68,9 @@ class Checkpoint:
     """How far a stream has come, as committed with its records (CONTRACT.md, "Checkpoint record").
 
     ``position`` is None for a stream that started at the platform's current position and has not seen an event.
-    ``offsets`` maps topic → partition → offset of the stream's last record there.
+    ``offsets`` maps topic → partition → offset of the stream's last record there. ``snapshot_id``: a snapshot is due or
+    has begun, and has no end yet; ``snapshot_records`` of it stand behind the position. ``stopped``: after a gap, by
+    ``on_gap: stop``.
     """
 
     stream: str
@@ -78,12 +80,16 @@ class Checkpoint:
     complete_until_ms: int | None = None
     offsets: dict[str, dict[int, int]] = field(default_factory=dict)
     dead_letters: tuple[DeadLetterId, ...] = ()
+    snapshot_id: str | None = None
+    snapshot_records: int = 0
+    stopped: bool = False
     command_id: str | None = None
 
     @property
     def mark(self) -> Mark:
         """Where the stream stands, comparable within and across epochs."""
-        return Mark(self.epoch, self.position or 0, len(self.dead_letters))
+        ordinal = self.dead_letters[-1].ordinal if self.dead_letters else 0
+        return Mark(self.epoch, self.position or 0, self.snapshot_records, ordinal)
 
 
 class Mark(NamedTuple):
@@ -91,14 +97,20 @@ class Mark(NamedTuple):
 
     epoch: int
     position: int
+    snapshot_records: int
     ordinal: int
+
+
+ANY_PARTITION = -1
+"""Let the producer choose: librdkafka's RD_KAFKA_PARTITION_UA."""
 
 
 class Entry(NamedTuple):
     """One record to write, and where its stream stands once it is written.
 
     ``position``: everything up to it is accounted for. ``ordinal``: 0, or for a dead letter its number among the
-    unreadable items after ``position``, with their hash in ``sha256``. ``timestamp_ms`` is the record's,
+    unreadable items after ``position``, with their hash in ``sha256``. ``snapshot_records``: how many records of a
+    snapshot stand behind ``position``, up to this one. ``timestamp_ms`` is the record's,
     ``event_time_ms`` the platform's unclamped one.
     """
 
@@ -111,6 +123,12 @@ class Entry(NamedTuple):
     timestamp_ms: int
     event_time_ms: int | None
     sha256: str = ""
+    snapshot_records: int = 0
+    partition: int = ANY_PARTITION
+
+    def mark(self, epoch: int) -> Mark:
+        """Where the stream stands once this is written."""
+        return Mark(epoch, self.position, self.snapshot_records, self.ordinal)
 
 
 @dataclass(slots=True)
@@ -119,6 +137,7 @@ class Batch:
 
     ``start`` is the initial checkpoint of a stream that has none. A batch without entries only moves
     ``complete_until_ms`` (a quiet stream) or writes ``start``. ``urgent`` asks for a commit without linger.
+    ``snapshot_id`` and ``stopped``: what the checkpoint says of them after this batch.
     """
 
     stream: str
@@ -129,6 +148,8 @@ class Batch:
     complete_until_ms: int | None = None
     start: Checkpoint | None = None
     urgent: bool = False
+    snapshot_id: str | None = None
+    stopped: bool = False
 
 
 class GapReason(StrEnum):

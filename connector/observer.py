@@ -26,6 +26,8 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.TokenDied: (logging.WARNING, "token died"),
     telemetry.HoleSuspected: (logging.WARNING, "positions did not come; asking again"),
     telemetry.GapRecorded: (logging.ERROR, "gap recorded"),
+    telemetry.SnapshotWritten: (logging.INFO, "snapshot written"),
+    telemetry.Halted: (logging.ERROR, "stream stopped after a gap (on_gap: stop)"),
     telemetry.Suspended: (logging.ERROR, "stream suspended"),
     telemetry.Restored: (logging.WARNING, "stream restored"),
     telemetry.StreamFailed: (logging.ERROR, "stream failed; it starts again from its last commit"),

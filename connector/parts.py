@@ -19,14 +19,20 @@ from connector.ports import Clock, Sink, Source, TokenSource
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """What the configuration says about one stream. ``start``: ``earliest``, ``latest``, ``snapshot`` or a position."""
+    """What the configuration says about one stream.
+
+    ``start``: ``earliest``, ``latest``, ``snapshot`` or a position. ``on_gap``: ``snapshot``, ``continue`` or ``stop``.
+    """
 
     name: str
+    topic: str
     start: str | int
+    on_gap: str
     contiguous: bool
     resumes: bool
     policy: Policy
     event_time: Lookup
+    snapshot_patience_s: float = 300.0
     buffer_events: int = 5000
     buffer_bytes: int = 16_777_216
 

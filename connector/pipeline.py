@@ -14,14 +14,15 @@ import time
 from typing import NamedTuple
 
 from connector import telemetry
-from connector.anchor import starting_position
+from connector.anchor import first_checkpoint
 from connector.connection import StreamConnection
 from connector.core.envelope import Moment, read_time, sha256
 from connector.core.frames import Event, Unread
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
-from connector.model import Checkpoint
+from connector.model import Checkpoint, Gap
 from connector.outbox import Outbox
 from connector.parts import Parts, StreamPlan
+from connector.rebuild import Rebuild
 
 _IMPLAUSIBLE_MS = 24 * 3600 * 1000
 
@@ -46,6 +47,8 @@ class StreamPipeline:
         self._parts = parts
         self._envelope = parts.envelope
         self._outbox = Outbox(plan, parts, parts.shared.guarded(self._consider_reading))
+        self._rebuild = Rebuild(plan, parts, self._outbox)
+        self.halted = False
         self._anchoring: asyncio.Task[None] | None = None
         self._anchored: asyncio.Future[Checkpoint] | None = None
         self._continues = False
@@ -60,7 +63,7 @@ class StreamPipeline:
             checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events, digest=_digest
         )
         self.connection = StreamConnection(plan, self._parts, self)
-        self._outbox.epoch = checkpoint.epoch
+        self._outbox.start(checkpoint)
         self._hole = HoleState.NONE
         self._touched: dict[int, bool] = {}
         self._duplicates = 0
@@ -76,8 +79,22 @@ class StreamPipeline:
             self._anchoring = self._parts.shared.spawn(self._anchor())
             return
         self._continues = True
+        self._go_on(checkpoint)
+
+    def _go_on(self, checkpoint: Checkpoint) -> None:
         self._begin(checkpoint)
+        if checkpoint.stopped and self.plan.on_gap == "stop":
+            self._halt()
+            return
         self.connection.start()
+        if checkpoint.snapshot_id is not None:
+            self._rebuild.resume()
+
+    def _halt(self) -> None:
+        """By ``on_gap: stop``: nothing more is read until the configuration lets the stream go on."""
+        self.halted = True
+        self._observe(telemetry.Halted(self.plan.name, self._ledger.high or 0))
+        self.connection.stop("stopped after a gap")
 
     def stop(self, reason: str) -> None:
         """Stop reading, hand over what was read, close the sockets."""
@@ -90,6 +107,7 @@ class StreamPipeline:
             self._anchoring.cancel()
             self._anchoring = None
         self._touched.clear()
+        self._rebuild.stop()
         self.connection.stop(reason)
         if self._timer is not None:
             self._timer.cancel()
@@ -107,17 +125,17 @@ class StreamPipeline:
         if self._anchored is not None and not self._anchored.done():
             self._anchored.set_result(checkpoint)
         self._outbox.committed(entries, size_bytes)
+        self._rebuild.committed()
         self._consider_reading()
 
     async def _anchor(self) -> None:
         """Commit where a new stream begins before anything is read (KAFKA.md 11), then go on from there."""
-        position = await starting_position(self.plan, self._parts)
+        first = await first_checkpoint(self.plan, self._parts)
         self._anchored = asyncio.get_running_loop().create_future()
-        self._outbox.begin(Checkpoint(self.plan.name, position=position))
+        self._outbox.begin(first)
         checkpoint = await self._anchored
         self._anchoring = None
-        self._begin(checkpoint)
-        self.connection.start()
+        self._go_on(checkpoint)
 
     @property
     def position(self) -> int | None:
@@ -198,9 +216,24 @@ class StreamPipeline:
                     self._outbox.add(self._envelope.dead_letter(step, item.raw, reason))
                     self._observe(telemetry.DeadLettered(self.plan.name, after, reason))
                 case GapFound(gap):
-                    self._outbox.turn_epoch(gap.epoch)
-                    self._outbox.add(self._envelope.gap(gap, gap.last or 0))
                     self._observe(telemetry.GapRecorded(self.plan.name, gap))
+                    if self._record_gap(gap):
+                        return
+
+    def _record_gap(self, gap: Gap) -> bool:
+        """By ``on_gap``; True where the stream ends with it."""
+        outbox, entry = self._outbox, self._envelope.gap(gap, gap.last or 0)
+        if self.plan.on_gap == "snapshot":
+            self._rebuild.gap(entry, gap)
+            return False
+        outbox.turn_epoch(gap.epoch)
+        if self.plan.on_gap == "continue":
+            outbox.add(entry)
+            return False
+        outbox.submit()
+        outbox.stopped(entry)
+        self._halt()
+        return True
 
     # ------------------------------------------------------------------ hand-over
 

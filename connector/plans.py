@@ -130,7 +130,9 @@ def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
     resumes = platform.resume == "position"
     return StreamPlan(
         name=stream.name,
+        topic=stream.topic,
         start=stream.start,
+        on_gap=settings.on_gap(stream),
         contiguous=platform.contiguous,
         resumes=resumes,
         policy=Policy(
@@ -143,6 +145,7 @@ def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
             silence_s=platform.silence_seconds,
         ),
         event_time=compile_pointer(stream.time),
+        snapshot_patience_s=platform.snapshot.max_wait_seconds,
         buffer_events=stream.buffer.events,
         buffer_bytes=stream.buffer.bytes,
     )

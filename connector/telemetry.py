@@ -112,6 +112,22 @@ class GapRecorded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotWritten(Event):
+    """A snapshot stands in the topic, whole, behind ``position``."""
+
+    snapshot_id: str
+    position: int
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halted(Event):
+    """The stream was stopped after a gap, as configured, and waits for an operator."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLettered(Event):
     """An item could not be read and goes to the dead letters."""
 

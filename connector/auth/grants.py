@@ -199,7 +199,7 @@ class JwtBearer:
     @property
     def advice(self) -> Mapping[int, str]:
         """As :class:`GrantType`."""
-        assertion = "issuer, subject, audience, kid, algorithm, and that the platform has the public key"
+        assertion = "issuer, subject, audience, kid, that the platform has the public key, and this machine's clock"
         return {400: f"check {assertion}", 401: f"{_CLIENT_ADVICE}, then {assertion}"}
 
     def build(self, token_url: str, platform_s: float) -> TokenRequest:

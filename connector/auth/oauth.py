@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from connector.auth.answers import HttpAnswer, read_grant, read_token_endpoint, refusal
+from connector.auth.server_clock import ServerClock
 from connector.auth.wire import Wire
 from connector.core.assertion import is_misdated
 from connector.errors import TokenError
@@ -30,7 +31,7 @@ _SETTLED = frozenset({400, 401, 403, 429})  # statuses that only the right endpo
 class OAuthClient:
     """Asks one token endpoint. The session is the caller's, and so are its proxy, TLS context and closing.
 
-    ``wall_s`` dates an assertion only as long as no answer has told the platform's time.
+    ``wall_s`` dates assertions only as long as no answer has told the platform's time.
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class OAuthClient:
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._grant_type = grant_type
-        self._wall_s = wall_s
-        self._wire = Wire(session, clock, timeout_s)
+        self._server_clock = ServerClock(clock, wall_s)
+        self._wire = Wire(session, clock, self._server_clock, timeout_s)
         self._endpoint = _Endpoint(self._wire, grant_type.address)
 
     async def request_token(self) -> Grant:
@@ -55,25 +56,27 @@ class OAuthClient:
         token_url = await self._endpoint.locate()
         try:
             answer, request = await self._ask(token_url)
-            if _refused_for_its_date(answer, request):  # the answer has told the platform's time: once more, by that
+            if self._refused_for_its_date(answer, request):
                 answer, request = await self._ask(token_url)
             if not answer.succeeded:
                 raise refusal(answer, self._grant_type.advice, request.secrets)
-            return read_grant(answer)
+            grant = read_grant(answer)
         except TokenError as error:
             self._endpoint.failed(error.status)
             raise
+        self._server_clock.guess(grant.iat_s)
+        return grant
 
     async def _ask(self, token_url: str) -> tuple[HttpAnswer, TokenRequest]:
-        server_s = self._wire.server_s()
-        request = self._grant_type.build(token_url, self._wall_s() if server_s is None else server_s)
+        request = self._grant_type.build(token_url, self._server_clock.now_s())
         return await self._wire.post(token_url, self._grant_type.address.setting, request), request
 
-
-def _refused_for_its_date(answer: HttpAnswer, request: TokenRequest) -> bool:
-    if request.dated_s is None or answer.date_s is None or answer.succeeded or answer.error != "invalid_grant":
-        return False
-    return is_misdated(request.dated_s, answer.date_s)
+    def _refused_for_its_date(self, answer: HttpAnswer, request: TokenRequest) -> bool:
+        """Whether the answer has changed what we know of the server's time so that another try may succeed."""
+        if request.dated_s is None or answer.succeeded or answer.error != "invalid_grant":
+            return False
+        self._server_clock.doubt()
+        return is_misdated(request.dated_s, self._server_clock.now_s())
 
 
 class _Endpoint:

@@ -14,23 +14,22 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from connector.auth.grants import TokenRequest
+    from connector.auth.server_clock import ServerClock
     from connector.ports import Clock
 
 LONGEST_ANSWER_BYTES = 1 << 20
 
 
 class Wire:
-    """One server. The session is the caller's. Remembers the server's clock by the Date of each answer."""
+    """One server. The session is the caller's. Every answer tells ``server_clock`` its Date."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock, timeout_s: float) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, clock: Clock, server_clock: ServerClock, timeout_s: float
+    ) -> None:
         self._session = session
         self._clock = clock
+        self._server_clock = server_clock
         self._timeout_s = timeout_s
-        self._server_time: tuple[float, float] | None = None  # (its epoch seconds, our instant)
-
-    def server_s(self) -> float | None:
-        """The server's clock now, in seconds since the epoch and at most as late as it is; None until an answer."""
-        return None if self._server_time is None else self._server_time[0] + self._clock.now() - self._server_time[1]
 
     async def get(self, url: str, setting: str) -> HttpAnswer:
         """Ask for a document. Raises :class:`TokenError` where no answer comes."""
@@ -52,8 +51,7 @@ class Wire:
             message = self._network_message(error, presentable(url), setting)
             raise TokenError(scrub(message, request.secrets if request is not None else ())) from None
         answer = HttpAnswer(str(response.url), setting, response.status, response.headers, body, sent_at_s)
-        if answer.date_s is not None:
-            self._server_time = answer.date_s, self._clock.now()
+        self._server_clock.told(answer.date_s)
         return answer
 
     def _send(

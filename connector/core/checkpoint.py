@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 
 import orjson
 
 from connector.core.envelope import rfc3339
 from connector.errors import CheckpointVersionError
-from connector.model import Batch, Checkpoint, DeadLetterId
+from connector.model import Batch, Checkpoint, DeadLetterId, Entry
 
 VERSION = 1
 LANES_KEY = "$lanes"
@@ -31,6 +32,8 @@ def encode(checkpoint: Checkpoint, worker: str, now_ms: int) -> bytes:
             "complete_until": _text(checkpoint.complete_until_ms),
             "offsets": checkpoint.offsets,
             "dead_letters_since": [{"ordinal": d.ordinal, "sha256": d.sha256} for d in checkpoint.dead_letters],
+            "snapshot": {"id": checkpoint.snapshot_id, "records": checkpoint.snapshot_records},
+            "stopped": checkpoint.stopped,
             "command_id": checkpoint.command_id,
             "committed_at": rfc3339(now_ms),
             "worker": worker,
@@ -47,7 +50,7 @@ def decode(value: bytes) -> Checkpoint:
             f"a checkpoint of stream {fields.get('stream')!r} has version {fields.get('v')!r}; this bridge reads "
             f"version {VERSION}: run the bridge that wrote it, or a newer one"
         )
-    position = fields["position"]
+    position, snapshot = fields["position"], fields.get("snapshot") or {}
     return Checkpoint(
         stream=fields["stream"],
         epoch=fields["epoch"],
@@ -56,6 +59,9 @@ def decode(value: bytes) -> Checkpoint:
         complete_until_ms=_ms(fields.get("complete_until")),
         offsets={t: {int(p): o for p, o in by_partition.items()} for t, by_partition in fields["offsets"].items()},
         dead_letters=tuple(DeadLetterId(d["ordinal"], d["sha256"]) for d in fields.get("dead_letters_since", ())),
+        snapshot_id=snapshot.get("id"),
+        snapshot_records=snapshot.get("records", 0),
+        stopped=fields.get("stopped", False),
         command_id=fields.get("command_id"),
     )
 
@@ -81,12 +87,9 @@ def advance(known: Checkpoint, batches: Sequence[Batch], offsets: Offsets) -> Ch
 def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
     last = batch.entries[-1]
     event_time_ms = next((e.event_time_ms for e in reversed(batch.entries) if e.event_time_ms is not None), None)
-    dead_letters: list[DeadLetterId] = []
-    for entry in reversed(batch.entries):
-        if not entry.ordinal or entry.position != last.position:
-            break
-        dead_letters.insert(0, DeadLetterId(entry.ordinal, entry.sha256))
-    if len(dead_letters) == len(batch.entries) and known.position == last.position and known.epoch == batch.epoch:
+    behind = list(takewhile(lambda e: e.position == last.position and _is_behind(e), reversed(batch.entries)))
+    dead_letters = [DeadLetterId(e.ordinal, e.sha256) for e in reversed(behind) if e.sha256]
+    if len(behind) == len(batch.entries) and (known.epoch, known.position or 0) == (batch.epoch, last.position):
         dead_letters = [*known.dead_letters, *dead_letters]
     return replace(
         known,
@@ -95,7 +98,15 @@ def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
         event_time_ms=event_time_ms if event_time_ms is not None else known.event_time_ms,
         complete_until_ms=event_time_ms if event_time_ms is not None else known.complete_until_ms,
         dead_letters=tuple(dead_letters),
+        snapshot_id=batch.snapshot_id,
+        snapshot_records=last.snapshot_records,
+        stopped=batch.stopped,
     )
+
+
+def _is_behind(entry: Entry) -> bool:
+    """Whether an entry stands behind its position rather than for it: a dead letter, a snapshot's record."""
+    return entry.ordinal > 0 or entry.snapshot_records > 0
 
 
 def _text(time_ms: int | None) -> str | None:

@@ -88,7 +88,7 @@ class Envelope:
         self._key: list[Lookup] = [compile_pointer(pointer) for pointer in key]
         self._first_key = self._key[0] if self._key else compile_pointer("/ ")
         self._type = compile_pointer(event_type)
-        self._prefix = type_prefix
+        self.type_prefix = type_prefix
         self._gaps = f"{identity.group}.gaps"
         self._dead_letters = f"{identity.group}.dead-letter"
         self._windows: dict[str, tuple[int, int]] = {}
@@ -107,14 +107,14 @@ class Envelope:
         self, epoch: int, position: int, moment: Moment | None, document: object, raw: bytes
     ) -> tuple[Entry, bool]:
         """The record of one event, and whether it is urgent."""
-        event_type = self._type(document)
-        event_type = self._prefix + event_type if type(event_type) is str and event_type else "ccaas.unknown"
+        found = self._type(document)
+        event_type = found if type(found) is str and found else ""
         topic, urgent = self.router.route(event_type)
         headers: Headers = [
             _SPECVERSION,
             ("ce_id", f"{epoch}/{position}"),
             self._source,
-            ("ce_type", event_type),
+            ("ce_type", self.type_prefix + event_type if event_type else "ccaas.unknown"),
             ("ce_sequence", f"{position:020d}"),
             ("ce_position", str(position)),
             _JSON,
@@ -164,8 +164,8 @@ class Envelope:
                 "epoch": gap.epoch,
                 "from": gap.first,
                 "to": gap.last,
-                "from_time": gap.first_time_ms,
-                "to_time": gap.last_time_ms,
+                "from_time": None if gap.first_time_ms is None else rfc3339(gap.first_time_ms),
+                "to_time": None if gap.last_time_ms is None else rfc3339(gap.last_time_ms),
                 "reason": str(gap.reason),
                 "detected_at": rfc3339(self._now_ms),
                 "snapshot": snapshot,

@@ -69,7 +69,7 @@ class InHand:
                 self._pending.appendleft(rest)
             self._open.append(batch)
             if batch.entries:
-                self._taken[batch.stream] = Mark(batch.epoch, batch.entries[-1].position, batch.entries[-1].ordinal)
+                self._taken[batch.stream] = batch.entries[-1].mark(batch.epoch)
             return batch
         return None
 
@@ -172,9 +172,9 @@ class InHand:
         if known is None or not batch.entries:
             return batch if batch.start is None or known is None else None
         floor = max(known.mark, self._taken.get(batch.stream, known.mark))
-        if Mark(batch.epoch, batch.entries[0].position, batch.entries[0].ordinal) > floor:
+        if batch.entries[0].mark(batch.epoch) > floor:
             return batch
-        fresh = [e for e in batch.entries if Mark(batch.epoch, e.position, e.ordinal) > floor]
+        fresh = [e for e in batch.entries if e.mark(batch.epoch) > floor]
         size = sum(len(e.value) for e in fresh)
         self._drop(batch, len(batch.entries) - len(fresh), batch.size_bytes - size)
         return replace(batch, entries=fresh, size_bytes=size) if fresh else None

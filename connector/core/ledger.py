@@ -18,30 +18,28 @@ The caller must announce every socket (:meth:`Ledger.opened`, :meth:`Ledger.clos
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Callable
-from typing import Generic
 
-from connector.core.holes import Held, Holes
+from connector.core.history import History
+from connector.core.holes import Held
+from connector.core.lies import Lies
 from connector.core.steps import Deliver, GapFound, HoleState, Item, Unreadable, Verdict
-from connector.core.unreadables import Unreadables
 from connector.core.views import View, Views
-from connector.model import Checkpoint, Gap, GapReason
+from connector.model import Checkpoint, GapReason
 
 __all__ = ["Deliver", "GapFound", "HoleState", "Ledger", "Unreadable", "Verdict"]
 
 PATIENCE_S = 5.0
 """How long an item waits for what explains it: an unreadable one for the next event, which tells whether it stands
 for a position; a step back for its successor; an item far ahead for the stream to reach it."""
-_LIES_REMEMBERED = 100
 
 
 def _undigested(_item: object) -> str:
     return ""
 
 
-class Ledger(Generic[Item]):
-    """Positions of one stream. ``high`` is the highest accounted for; None until the first of a ``latest`` start."""
+class Ledger(History[Item]):
+    """Positions of one stream, as its sockets show them."""
 
     def __init__(
         self,
@@ -52,21 +50,13 @@ class Ledger(Generic[Item]):
         digest: Callable[[Item], str] = _undigested,
     ) -> None:
         """``digest``: the SHA-256 of an event's bytes, asked only where its position turns out to be a lie."""
-        self.epoch = checkpoint.epoch
-        self.high = checkpoint.position
-        self.max_time_ms = checkpoint.event_time_ms
+        super().__init__(checkpoint, hold_limit)
         self._contiguous = contiguous
-        self._digest = digest
         self._views: Views[Item] = Views()
-        self._holes: Holes[Item] = Holes(hold_limit)
-        self._unread: Unreadables[Item] = Unreadables(checkpoint.dead_letters)
-        self._unread_due: float | None = None
         self._back: Deliver[Item] | None = None
         self._back_due: float | None = None
-        self._lies: deque[str] = deque(maxlen=_LIES_REMEMBERED)
-        self._lied_after = 0
+        self._lies: Lies[Item] = Lies(digest)
         self._former_high = 0
-        self._steps: list[Deliver[Item] | Unreadable[Item] | GapFound] = []
         self._now = 0.0
         self._regular = False
         self._settle()
@@ -82,8 +72,7 @@ class Ledger(Generic[Item]):
         self._views.closed(socket)
         if not any(view.stepped_back for view in self._views):
             self._back = self._back_due = None  # it comes again
-        if all(view.number > self._lied_after for view in self._views):
-            self._lies.clear()
+        self._lies.forget(self._views)
 
     def caught_up(self, socket: int) -> bool:
         """Whether the socket itself has shown the highest position before which nothing is missing."""
@@ -112,11 +101,6 @@ class Ledger(Generic[Item]):
         self._settle()
         return verdict
 
-    def take(self) -> list[Deliver[Item] | Unreadable[Item] | GapFound]:
-        """What has become due, in order."""
-        steps, self._steps = self._steps, []
-        return steps
-
     # ------------------------------------------------------------------ time
 
     def deadline(self) -> float | None:
@@ -130,18 +114,13 @@ class Ledger(Generic[Item]):
         if self._back_due is not None and now >= self._back_due:
             self._reset()
         for event in self._holes.disbelieved(now):
-            self._unread.add(self.high or 0, self._lie(event), event.item)
+            self._unread.add(self.high or 0, self._lies.remember(event.item, self._views.opens), event.item)
             self._unread.move(event.position, self.high or 0)
         if self._unread_due is not None and now >= self._unread_due:
             self._release_unread()
         self._settle()
 
     # ------------------------------------------------------------------ holes
-
-    @property
-    def held(self) -> int:
-        """Events held behind a hole."""
-        return len(self._holes)
 
     def hole(self) -> HoleState:
         """What is known of the first hole."""
@@ -155,50 +134,23 @@ class Ledger(Generic[Item]):
 
     def prove(self) -> None:
         """Declare the first hole a gap; what was held behind it becomes due."""
-        first = self._holes.first
-        if first is None:
-            return
-        begin, end = (self.high or 0) + 1, first.event.position - 1
-        if first.previous == self.high and first.unreadable > end - begin:
-            self._holes.remove(first.event.position)  # some of them are noise, but nothing says that any is lost
-            self._accept(first.event, end - begin + 1)
-            self._drain()
-            self._settle()
-            return
-        self._release_unread()
-        self._steps.append(GapFound(Gap(self.epoch, begin, end, self.max_time_ms, first.event.time_ms, first.reason)))
-        self._unread.passed()
-        self.high = end
-        self._drain()
+        self._close_hole()
         self._settle()
 
     def lost_track(self) -> None:
         """The stream broke and cannot be resumed: what was missed cannot be named. A new epoch begins anywhere."""
-        while self._holes:
-            self.prove()
-        self._release_unread()
-        self._unread.passed()
-        self.epoch += 1
-        self.high = None
-        self._steps.append(GapFound(Gap(self.epoch, None, None, self.max_time_ms, None, GapReason.NO_RESUME)))
+        self._begin_epoch(GapReason.NO_RESUME, None)
         self._settle()
 
     # ------------------------------------------------------------------ events
 
     def _place(self, view: View[Item], event: Deliver[Item]) -> Verdict:
         position = event.position
-        if self._lies and self._digest(event.item) in self._lies:
-            return self._note(view, self._digest(event.item), event.item)
-        if view.stale:
-            if self._later(event):
-                view.stale = 0
-            elif position >= view.after:
-                return self._belated(view, event)
-            else:
-                view.stale -= 1
-                view.moved_to(position)
-        if view.stale:
-            return Verdict.DUPLICATE
+        lie = self._lies.known(event.item)
+        if lie is not None:
+            return self._note(view, lie, event.item)
+        if view.stale and not self._has_arrived(view, event):
+            return self._belated(event)
         seen = self.high is not None and position <= self.high
         if (seen or position in self._holes) and self._later(event):
             return self._step_back(view, event)
@@ -218,17 +170,6 @@ class Ledger(Generic[Item]):
         else:
             self._hold(view, event)
         return Verdict.DEFERRED
-
-    def _accept(self, event: Deliver[Item], covered: int, shown: Counter[str] | None = None) -> None:
-        """Account for an event. ``shown``: the unreadable items that are known to be before it; others may not be."""
-        before = self.high or 0
-        self._release_unread(covered, shown)
-        self._unread.passed()
-        self._unread.move(before, event.position)
-        self._steps.append(event)
-        self.high = event.position
-        if event.time_ms is not None:
-            self.max_time_ms = max(event.time_ms, self.max_time_ms or event.time_ms)
 
     def _is_covered(self, view: View[Item], position: int, missing: int) -> bool:
         """Whether unreadable items on this socket stand for all that is missing before the position.
@@ -255,18 +196,6 @@ class Ledger(Generic[Item]):
             view.leapt_to(event.position, self.high or 0)
         self._holes.hold(held)
 
-    def _drain(self) -> None:
-        """Deliver what is held as far as it follows."""
-        while (held := self._holes.first) is not None:
-            high = self.high or 0
-            missing = held.event.position - high - 1
-            joins = held.previous == high and held.unreadable == missing <= self._unread.count(high)
-            if missing > 0 and not joins:
-                return
-            self._holes.remove(held.event.position)
-            if missing >= 0:
-                self._accept(held.event, missing)
-
     # ------------------------------------------------------------------ unreadable items
 
     def _note(self, view: View[Item], digest: str, item: Item) -> Verdict:
@@ -281,20 +210,7 @@ class Ledger(Generic[Item]):
         self._unread.add(after, digest, item)
         return Verdict.DEFERRED
 
-    def _release_unread(self, covered: int = 0, shown: Counter[str] | None = None) -> None:
-        """Make the unreadable items after ``high`` due, or those that were shown there."""
-        self._unread_due = None
-        self._steps += self._unread.due(self.high or 0, covered, shown)
-
     # ------------------------------------------------------------------ lies and resets
-
-    def _later(self, event: Deliver[Item]) -> bool:
-        newest = self._holes.newest_ms
-        return (
-            event.time_ms is not None
-            and self.max_time_ms is not None
-            and event.time_ms > (self.max_time_ms if newest is None else max(newest, self.max_time_ms))
-        )
 
     def _step_back(self, view: View[Item], event: Deliver[Item]) -> Verdict:
         """An event goes back although it is later than all others: the first of a new sequence, or a lie."""
@@ -303,9 +219,9 @@ class Ledger(Generic[Item]):
             self._reset()
             return self._place(view, event)
         if back is None or event[:2] != back[:2]:
-            if back is not None:
+            if view.stepped_back:
                 self._refute()
-            self._back = event
+            self._back = event  # of two sockets, the one that shows more of the new sequence
             self._back_due = self._now + PATIENCE_S
         view.stepped_back = True
         return Verdict.DEFERRED
@@ -315,7 +231,7 @@ class Ledger(Generic[Item]):
         back, self._back, self._back_due = self._back, None, None
         if back is None:
             return
-        digest = self._lie(back)
+        digest = self._lies.remember(back.item, self._views.opens)
         for view in self._views:
             if view.stepped_back:
                 view.stepped_back = False
@@ -323,22 +239,13 @@ class Ledger(Generic[Item]):
                 self._unstash(view)
 
     def _reset(self) -> None:
-        """A new sequence begins at the event that went back."""
+        """A new sequence begins at the event that went back; other sockets still show the former one."""
         back, self._back, self._back_due = self._back, None, None
         if back is None:
             return
-        while self._holes:
-            self.prove()
-        self._release_unread()
-        self._unread.passed()
-        self.epoch += 1
-        first, last = (1, back.position - 1) if back.position > 1 else (None, None)
-        self._steps.append(
-            GapFound(Gap(self.epoch, first, last, self.max_time_ms, back.time_ms, GapReason.POSITION_RESET))
-        )
-        self._lies.clear()
-        self._former_high = self.high or 0
-        self._accept(back, covered=0)
+        former_high = self._holes.top() or self.high or 0
+        self._begin_epoch(GapReason.POSITION_RESET, back)
+        self._former_high = former_high
         for view in self._views:
             view.leaps.clear()
             view.stale += 1
@@ -353,13 +260,22 @@ class Ledger(Generic[Item]):
         for digest, item in stash:
             self._note(view, digest, item)
 
-    def _belated(self, view: View[Item], event: Deliver[Item]) -> Verdict:
-        """A socket still shows the former sequence: what is new there has no place any more."""
+    def _has_arrived(self, view: View[Item], event: Deliver[Item]) -> bool:
+        """Whether a socket that showed a former sequence shows the present one."""
+        if self._later(event):
+            view.stale = 0
+            return True
+        if position_goes_back := event.position < view.after:
+            view.stale -= 1
         view.moved_to(event.position)
+        return position_goes_back and not view.stale
+
+    def _belated(self, event: Deliver[Item]) -> Verdict:
+        """An event of a former sequence; what is new there has no place any more."""
         if event.position <= self._former_high:
             return Verdict.DUPLICATE
         self._former_high = event.position
-        self._unread.add(self.high or 0, self._digest(event.item), event.item)
+        self._unread.add(self.high or 0, self._lies.digest(event.item), event.item)
         return Verdict.DEFERRED
 
     def _doubt_leaps(self, view: View[Item], position: int) -> None:
@@ -370,13 +286,6 @@ class Ledger(Generic[Item]):
             view.back_to(leap)
             for digest, item in [stood for lie in doubted for stood in self._unread.pop(lie)]:
                 self._note(view, digest, item)
-
-    def _lie(self, event: Deliver[Item]) -> str:
-        """An event's position is a lie: remember it, for it may be shown again; returns its digest."""
-        digest = self._digest(event.item)
-        self._lies.append(digest)
-        self._lied_after = self._views.opens
-        return digest
 
     # ------------------------------------------------------------------ the hot path's condition
 

@@ -8,11 +8,11 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.checkpoints import read_lanes
-from connector.kafka.client import KafkaClient
+from connector.kafka.client import KafkaClient, describe
 from connector.model import TopicLimits
 
 _REQUEST_S = 5.0
@@ -117,16 +117,18 @@ class Topics:
             )
         return limits
 
-    def writable(self, topic: str) -> str | None:
-        """Why a topic cannot be written, as far as its metadata tell; None where they tell nothing."""
-        answer = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_REQUEST_S)[topic]
+    def unwritable(self, topic: str) -> str | None:
+        """Why a topic cannot be written, as far as its description tells; None where it tells nothing."""
+        asked = self._admin.describe_topics(
+            TopicCollection([topic]), include_authorized_operations=True, request_timeout=_REQUEST_S
+        )
         try:
-            answer.result(2 * _REQUEST_S)
+            allowed = asked[topic].result(2 * _REQUEST_S).authorized_operations
         except KafkaException as error:
-            return str(error.args[0].str()) if isinstance(error.args[0], KafkaError) else str(error)
+            return describe(error)
         except FutureTimeoutError:
             return "Kafka does not answer"
-        return None
+        return "no permission to write" if allowed and AclOperation.WRITE not in allowed else None
 
     def _partitions(self) -> dict[str, int]:
         return _partition_counts(self._admin.list_topics(timeout=_REQUEST_S))

@@ -82,6 +82,7 @@ class Transactor:
                     entry.topic,
                     entry.value,
                     entry.key,
+                    entry.partition,
                     headers=entry.headers,
                     timestamp=entry.timestamp_ms,
                     on_delivery=report,
@@ -146,6 +147,17 @@ class Transactor:
                 raise self._doubt("commit", error) from error
             else:
                 return time.monotonic() - started
+
+    def cause(self) -> str:
+        """Why the open transaction can only be aborted: reports of purged records do not say.
+
+        librdkafka tells it to whoever asks for what it must then refuse; a second begin never succeeds.
+        """
+        try:
+            self._producer.begin_transaction()
+        except (KafkaException, SystemError) as error:
+            return error_name(error)
+        return "_STATE"
 
     def discard(self) -> None:
         """Let go of the producer without a word to the broker."""

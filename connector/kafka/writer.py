@@ -9,34 +9,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
 from confluent_kafka import KafkaException
 
-from connector.core.boundary import Boundary, CommitBudget, CommitPolicy
+from connector.core.boundary import Boundary
 from connector.core.checkpoint import LANES_KEY, encode
-from connector.core.envelope import refused
 from connector.core.lane import Freed, InHand
-from connector.core.suspension import Suspensions
-from connector.core.transaction import Bisection, Cure, cure
+from connector.core.transaction import Cure, cure
 from connector.errors import CheckpointVersionError
 from connector.kafka.checkpoints import LaneCheckpoints, lanes_record
-from connector.kafka.client import KafkaClient, describe
-from connector.kafka.ownership import Membership
+from connector.kafka.client import describe
+from connector.kafka.remedies import Remedies
 from connector.kafka.reports import DeliveryReports
-from connector.kafka.topics import Topics
+from connector.kafka.services import LaneServices
 from connector.kafka.transactor import SLOW_COMMIT_S, Doubt, RecordRefusedError, Transactor
-from connector.model import Batch, Entry, TopicLimits
-from connector.ports import LaneListener
+from connector.model import Batch
 
 _IDLE_S = 1.0
 _OWNERSHIP_POLL_S = 0.05
-_RETRY_MAX_S = 5.0
-_HEAR_GROUP_S = 1.0
-"""A thawed zombie learns from the group within a second that it lost its lanes; its init would fence the successor."""
 
 _log = logging.getLogger("connector.lane")
 
@@ -53,22 +46,6 @@ class _InterruptedError(Exception):
     """The mode changed while something was waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneServices:
-    """What the lanes of one worker share. ``post`` runs a call on the event loop's thread."""
-
-    client: KafkaClient
-    topics: Topics
-    lanes: int
-    worker: str
-    commit: CommitPolicy
-    budget: CommitBudget
-    limits: Callable[[], Mapping[str, TopicLimits]]
-    membership: Callable[[], Membership]
-    listener: LaneListener
-    post: Callable[..., object]
-
-
 class LaneWriter:
     """Implements :class:`connector.ports.Lane`."""
 
@@ -79,14 +56,13 @@ class LaneWriter:
         self._services = services
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self._mode = Mode.RUN
+        self._mode_lock = threading.Lock()
         self._deadline = float("inf")
         self._hand = InHand()
         self._checkpoints = LaneCheckpoints(services.client, lane)
         self._transactor: Transactor | None = None
         self._reports = DeliveryReports()
-        self._bisection = Bisection()
-        self._suspensions = Suspensions()
-        self._setbacks = 0
+        self._remedies = Remedies(lane, services, self._hand)
         self._announced = False
         self._thread = threading.Thread(target=self._run, name=f"lane-{lane}", daemon=True)
 
@@ -102,21 +78,22 @@ class LaneWriter:
 
     def hold(self) -> None:
         """Begin no transaction: the group lost sight of this worker (rule 13)."""
-        if self._mode is Mode.RUN:
-            self._set_mode(Mode.HOLD)
+        self._set_mode(Mode.HOLD, before=Mode.RUN)
 
     def resume(self) -> None:
         """The lane is ours again: init, read, drop what is committed, go on."""
-        if self._mode is Mode.HOLD:
-            self._set_mode(Mode.RUN)
+        self._set_mode(Mode.RUN, before=Mode.HOLD)
 
     def finish(self, deadline: float) -> None:
         """Commit what is in hand until ``deadline`` (``time.monotonic``), then end; ``ended`` is set."""
         self._deadline = deadline
         self._set_mode(Mode.FINISH)
 
-    def _set_mode(self, mode: Mode) -> None:
-        self._mode = mode
+    def _set_mode(self, mode: Mode, before: Mode | None = None) -> None:
+        with self._mode_lock:
+            if before not in (None, self._mode):
+                return
+            self._mode = mode
         self._inbox.put(None)
 
     # ------------------------------------------------------------------ the thread
@@ -125,12 +102,13 @@ class LaneWriter:
         try:
             while self._live_once():
                 pass
+            self.state = "ended"
         except CheckpointVersionError as error:
             _log.error("lane %d is refused: %s", self.lane, error)
+            self.state = f"refused: {error}"
             self._post(self._services.listener.lane_refused, self.lane)
         finally:
             self._discard()
-            self.state = "ended"
             self.ended.set()
 
     def _live_once(self) -> bool:
@@ -147,9 +125,12 @@ class LaneWriter:
             self._hand.roll_back()
             return self._mode is not Mode.FINISH
         except Doubt as doubt:
-            records = self._hand.records
-            self._hand.roll_back()
-            self._answer(doubt, records)
+            self._answer(doubt)
+        except CheckpointVersionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of the bridge's own must not end a lane in silence
+            _log.exception("a fault of the bridge in lane %d", self.lane)
+            self._answer(Doubt("fault", Cure.RENEW, f"{type(error).__name__}: {error}"))
         return True
 
     def _open(self) -> None:
@@ -193,7 +174,7 @@ class LaneWriter:
         while self._mode is not Mode.HOLD:
             self._still()
             self._collect(_IDLE_S if self._mode is Mode.RUN and not self._hand.waiting() else 0.0)
-            self._restore_due()
+            self._remedies.restore_due()
             if self._transact(first=first):
                 first = False
             elif self._mode is Mode.FINISH:
@@ -207,7 +188,7 @@ class LaneWriter:
         """Write what is in hand; False where nothing was."""
         services, transactor, hand = self._services, self._current(), self._hand
         now = time.monotonic()
-        batch = hand.take(self._bisection.limit or services.commit.max_events) if hand.waiting() else None
+        batch = hand.take(self._remedies.limit or services.commit.max_events) if hand.waiting() else None
         if batch is None:
             self._free(hand.dropped())
             return False
@@ -224,8 +205,7 @@ class LaneWriter:
         transactor.flush()
         self._check_deliveries()
         took_s = transactor.commit()
-        self._bisection.committed(hand.records)
-        self._setbacks = 0
+        self._remedies.committed(hand.records)
         self._free([*hand.dropped(), *hand.committed()])  # in this order: a checkpoint told never goes back
         if took_s > SLOW_COMMIT_S:
             raise Doubt("commit", Cure.RENEW, f"it took {took_s:.3f} s: there may be a straggler", passing=True)
@@ -238,8 +218,8 @@ class LaneWriter:
                 self._produce(batch)
                 boundary.add(len(batch.entries), batch.size_bytes, urgent=batch.urgent)
             room = boundary.room()
-            if self._bisection.limit is not None:
-                room = min(room, self._bisection.limit - self._hand.records)
+            if self._remedies.limit is not None:
+                room = min(room, self._remedies.limit - self._hand.records)
             if room <= 0:
                 return
             batch = self._hand.take(room)
@@ -257,7 +237,7 @@ class LaneWriter:
             try:
                 produce(entry, report)
             except RecordRefusedError as error:
-                batch.entries[i] = self._refuse(batch.stream, entry, str(error))
+                batch.entries[i] = self._remedies.refuse(batch.stream, entry, str(error))
                 produce(batch.entries[i], report)
 
     def _prove(self, transactor: Transactor) -> None:
@@ -272,61 +252,29 @@ class LaneWriter:
 
     def _check_deliveries(self) -> None:
         failures = self._reports.failures
-        if failures:  # one that tells the cause; the others of its partition only say that they were not sent
+        if failures:  # one that tells the cause: the others of a transaction only say that they were not sent
             failure = next((f for f in failures if cure(f.error)[0] is not Cure.RENEW), failures[0])
-            raise Doubt("delivery", cure(failure.error)[0], f"{failure.error} on {failure.topic}")
+            error = self._current().cause() if cure(failure.error)[0] is Cure.RENEW else failure.error
+            raise Doubt("delivery", cure(error)[0], f"{error} on {failure.topic}")
 
     # ------------------------------------------------------------------ doubts
 
-    def _answer(self, doubt: Doubt, records: int) -> None:
+    def _answer(self, doubt: Doubt) -> None:
         """What is due beside a new producer."""
+        records = self._hand.records
+        self._hand.roll_back()
         if doubt.passing:
             _log.info("lane %d renews its producer: %s", self.lane, doubt)
             return
         _log.warning("lane %d renews its producer: %s", self.lane, doubt)
         self.state = f"in doubt: {doubt}"
-        if doubt.cure is Cure.SPLIT and records:
-            if self._bisection.failed(records):
-                self._hand.replace_first(lambda stream, entry: self._refuse(stream, entry, str(doubt)))
-            return
-        if doubt.cure is Cure.TOPIC and self._suspend():
-            return
         if doubt.cure is Cure.NOT_OURS:
             self._post(self._services.listener.lane_refused, self.lane)
-            self._set_mode(Mode.HOLD)
+            self.hold()
             return
-        self._setbacks += 1
-        wait_s = _HEAR_GROUP_S if doubt.cure is Cure.FENCED else 0.0
-        until = time.monotonic() + max(wait_s, min(_RETRY_MAX_S, 0.05 * 2 ** min(self._setbacks, 10)))
+        until = time.monotonic() + self._remedies.answer(doubt, records, self._reports.failures)
         while self._mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
             self._collect(left_s)
-
-    def _refuse(self, stream: str, entry: Entry, reason: str) -> Entry:
-        topic = self._services.client.dead_letter_topic
-        if entry.topic == topic:
-            raise Doubt("dead letter", Cure.TOPIC, f"{topic} does not take a dead letter: {reason}")
-        _log.warning("lane %d: position %d of %s is refused by Kafka: %s", self.lane, entry.position, stream, reason)
-        return refused(entry, stream, topic, reason)
-
-    def _suspend(self) -> bool:
-        """Set the streams aside whose topics failed; True where there was one."""
-        failed = [f for f in self._reports.failures if f.stream is not None and cure(f.error)[0] is Cure.TOPIC]
-        for stream, topic, error in failed:
-            if stream is not None and self._suspensions.add(stream, topic, time.monotonic()):
-                self._hand.suspend(stream)
-                _log.error("stream %s is suspended: topic %s: %s", stream, topic, cure(error)[1])
-                self._post(self._services.listener.suspended_stream, stream, topic, cure(error)[1])
-        return bool(failed)
-
-    def _restore_due(self) -> None:
-        """Take suspended streams up again whose topic is there."""
-        now = time.monotonic()
-        for stream, topic in self._suspensions.due(now):
-            if self._services.topics.writable(topic) is None:
-                self._suspensions.lifted(stream)
-                self._hand.restore(stream)
-                _log.warning("stream %s goes on: topic %s is there", stream, topic)
-                self._post(self._services.listener.restored_stream, stream)
 
     # ------------------------------------------------------------------ waiting
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from pydantic import BeforeValidator, SecretStr
 
 from connector.settings.fields import Document
@@ -15,6 +17,7 @@ PropertyValue = str | int | float | bool | SecretStr
 
 _SECRET = re.compile(r"password|secret|passphrase|\.pem$|oauthbearer\.config|private\.key\.pem")
 
+_INCOMPLETE = "Failed to create admin client: "  # each property is known, but they don't fit together
 _EXACTLY_ONCE = "exactly-once delivery depends on it"
 _OFFSETS = "positions are committed in the transaction with their events"
 _MEMBERSHIP = "set by membership and by the worker's deadlines"
@@ -71,12 +74,33 @@ def is_secret_property(name: str) -> bool:
 
 
 def property_faults(client: Document) -> Iterator[Fault]:
-    """Properties that the bridge owns, and callbacks, which no file can hold."""
-    for name in client:
+    """Properties that the bridge owns, callbacks, which no file can hold, and what librdkafka itself refuses."""
+    sound: dict[str, str | int | float] = {}
+    for name, value in client.items():
         if name in _OWNED:
             yield Fault((name,), f"belongs to the bridge: {_OWNED[name]}")
         elif str(name).endswith("_cb"):
             yield Fault((name,), "callbacks cannot be configured")
+        elif isinstance(value, str | int | float | SecretStr):
+            refusal = _refusal({str(name): reveal(value)})
+            if refusal is None or refusal.startswith(_INCOMPLETE):
+                sound[str(name)] = reveal(value)
+            else:
+                yield Fault((name,), refusal)
+    if (refusal := _refusal(sound)) is not None:
+        yield Fault((), refusal.removeprefix(_INCOMPLETE))
+
+
+def _refusal(properties: dict[str, str | int | float]) -> str | None:
+    """What librdkafka says of properties, without a value; no broker is asked, since none is named."""
+    try:
+        AdminClient({"log_level": 0, **properties})
+    except KafkaException as error:
+        text = error.args[0].str().strip()
+        return re.sub(r'value "?\S+"? (for|is)', r"value \1", text) if not text.startswith(_INCOMPLETE) else text
+    except (TypeError, ValueError):
+        return "is not understood by librdkafka"
+    return None
 
 
 def _client_value(value: Any) -> PropertyValue:  # noqa: ANN401  # whatever the file holds

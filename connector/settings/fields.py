@@ -72,6 +72,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
 def _sentence(line: ErrorDetails, model: type[BaseModel]) -> str:
     message = line["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     match line["type"]:
+        case "configuration":  # a fault of an inner section, told already
+            return message
         case "missing":
             name = str(line["loc"][-1])
             return f"required (or {name}{FILE_SUFFIX})" if f"{name}{FILE_SUFFIX}" in model.model_fields else "required"

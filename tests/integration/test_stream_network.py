@@ -126,14 +126,15 @@ async def test_retention_passed_is_a_gap_exact_to_the_position(stage: Stage, exp
     async with Scenario(stage, settings, {"name": STREAM, "on_gap": "continue"}, network=_QUICK) as it:
         await it.ready()
         await it.flowing(50)
+        known = len(it.story("gap recorded"))  # where the start took longer than the retention
         it.simulator.refuse(7.0)
         it.simulator.abort()
-        await it.until(lambda: it.story("gap recorded"), "the gap")
+        await it.until(lambda: len(it.story("gap recorded")) > known, "the gap")
         await it.flowing(50)
         await it.drained()
-        (gap,) = missed(it, "retention")
-        assert (gap.last or 0) - (gap.first or 0) > 100
-        await it.finish(gaps=[gap])
+        gaps = missed(it, "retention")
+        assert max((gap.last or 0) - (gap.first or 0) for gap in gaps) > 100
+        await it.finish(gaps=gaps)
 
 
 @together

@@ -70,6 +70,8 @@ class Platform:
         beyond = 0 if self.forgiving else self.head
         wanted = self.head if asked is None else beyond if asked > self.head else asked
         ahead = [i for i in present if i.position > wanted or (i.position == wanted and not (i.readable or i.stands))]
+        if wanted != (asked or 0):
+            ahead = from_an_event(ahead)
         if self.at:
             ahead = [i for i in present if i.position == wanted and i.readable] + ahead
         self.sockets[number] = Socket(number, ahead)
@@ -77,7 +79,7 @@ class Platform:
 
 def digest(name: str) -> str:
     """Unreadable items of one kind have the same bytes."""
-    return f"h:{name}" if name.startswith(("e", "l")) else f"h:{name.split('-')[0]}"
+    return f"h:{name}" if name.startswith(("e", "l")) else f"h:{name.partition('-')[0]}"
 
 
 def from_an_event(items: list[LogItem]) -> list[LogItem]:
@@ -325,7 +327,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert first is not None
         assert last is not None
         assert first <= last
-        if self.behind():
+        if step.gap.epoch < self.platform.epoch:
             return  # a new sequence has begun: what an old socket still delivers comes too late
         for socket in self.platform.sockets.values():
             assert not [
@@ -377,6 +379,24 @@ class LedgerMachine(RuleBasedStateMachine):
         """In the end, with a healthy platform, all of it is accounted for."""
         if not hasattr(self, "ledger") or not [i for i in self.platform.log if i.epoch == self.platform.epoch]:
             return
+        self.heal()
+        self.in_order()
+        self.once()
+        assert self.ledger.held == 0
+        present = [item for item in self.platform.log if item.epoch == self.platform.epoch]
+        events = [item.position for item in present if item.readable]
+        if self.start is None or not events or self.behind():
+            return
+        assert (self.ledger.epoch, self.ledger.high) == (self.platform.epoch, events[-1])
+        steps = [*self.committed, *self.pending]
+        if self.world != "loss":
+            delivered = {step.item for step in steps if isinstance(step, Deliver)}
+            assert {item.name for item in present if item.readable} <= delivered
+        if self.world == "sparse" or (self.world == "lies" and not self.crashed):  # a crash forgets a doubted item
+            assert Counter(s.sha256 for s in steps if isinstance(s, Unreadable)) == self.platform.unreadable
+
+    def heal(self) -> None:
+        """Dial until there is nothing more to come."""
         for number in list(self.platform.sockets):
             self.deliver(number, 1000)
         self.wait()
@@ -393,20 +413,6 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.closes(self.opens)
             for number in sorted(self.platform.sockets)[:-1]:
                 self.closes(number)
-        self.in_order()
-        self.once()
-        assert self.ledger.held == 0
-        present = [item for item in self.platform.log if item.epoch == self.platform.epoch]
-        events = [item.position for item in present if item.readable]
-        if self.start is None or not events or self.behind():
-            return
-        assert (self.ledger.epoch, self.ledger.high) == (self.platform.epoch, events[-1])
-        steps = [*self.committed, *self.pending]
-        if self.world != "loss":
-            delivered = {step.item for step in steps if isinstance(step, Deliver)}
-            assert {item.name for item in present if item.readable} <= delivered
-        if self.world == "sparse" or (self.world == "lies" and not self.crashed):  # a crash forgets a doubted item
-            assert Counter(s.sha256 for s in steps if isinstance(s, Unreadable)) == self.platform.unreadable
 
     def wait(self) -> None:
         """Longer than the ledger has patience."""

@@ -59,6 +59,10 @@ class Stage:
         finally:
             await asyncio.to_thread(broker.close)
 
+    def name(self, prefix: str) -> str:
+        """A name for a topic that nobody else uses."""
+        return fresh_name(prefix)
+
     async def close(self) -> None:
         """End the voices that still run."""
         for task in self._tasks.values():

@@ -17,8 +17,9 @@ from connector.core.boundary import CommitBudget, CommitPolicy
 from connector.core.checkpoint import LANES_KEY, decode
 from connector.kafka.client import KafkaClient
 from connector.kafka.ownership import GroupMember, Membership
+from connector.kafka.services import LaneServices
 from connector.kafka.topics import TopicPlan, Topics
-from connector.kafka.writer import LaneServices, LaneWriter
+from connector.kafka.writer import LaneWriter
 from connector.model import Batch, Checkpoint, Entry, Headers, TopicLimits
 from tests.support.broker import fresh_name
 from tests.support.ledger import Comparison, Record, compare, read

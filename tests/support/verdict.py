@@ -212,10 +212,14 @@ class _Judge:
         """Every item once: as an event, in a dead letter, or in a gap."""
         verdict = self._verdict
         letters = Counter((letter.covers, letter.value) for letter in verdict.letters if letter.covers is not None)
+        resets = {gap.epoch for gap in verdict.gaps if gap.reason == "position_reset"}
+        ends = {epoch: max((mark for mark in self._seen if mark[0] == epoch), default=(epoch, 0)) for epoch in range(9)}
         for mark, item in self._truth.items():
             lettered = letters.pop((mark[1], item.data[:DEAD_LETTER_BYTES]), 0)
             missed = any(gap.epoch == mark[0] and gap.holds(mark) for gap in verdict.gaps)
             times = (mark in self._seen) + lettered + missed
+            if times == 0 and mark[0] + 1 in resets and mark > ends[mark[0]]:
+                continue  # the end of a sequence that was reset: nobody can name it, the gap record's times tell
             if times == 0:
                 verdict.missing.append(mark)
             elif times > 1:

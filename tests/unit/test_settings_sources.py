@@ -209,10 +209,10 @@ def test_nothing_shows_a_secret() -> None:
 def test_client_properties_are_as_librdkafka_wants_them() -> None:
     """Booleans are words there, numbers stay numbers."""
     settings = Settings(
-        **changed("kafka/client", {"enable.ssl.certificate.verification": True, "socket.timeout.ms": 9})
+        **changed("kafka/client", {"enable.ssl.certificate.verification": True, "socket.timeout.ms": 900})
     )
     assert settings.kafka.client_properties() == {
         "bootstrap.servers": "127.0.0.1:9092",
         "enable.ssl.certificate.verification": "true",
-        "socket.timeout.ms": 9,
+        "socket.timeout.ms": 900,
     }

@@ -60,7 +60,7 @@ def test_reference_example_loads(tmp_path: Path) -> None:
     text = re.findall(r"```yaml\n(.*?)```", page(), flags=re.DOTALL)[0]
     path = tmp_path / "bridge.yaml"
     path.write_text(text, encoding="utf-8")
-    assert load(path, {"CCAAS__PLATFORMS__GENESYS__AUTH__CLIENTSECRET": "x"}).streams[0].name == "wfm"
+    assert load(path, {"CCAAS__PLATFORMS__GENESYS__AUTH__CLIENT_SECRET": "x"}).streams[0].name == "wfm"
 
 
 def test_every_key_is_described_on_the_page() -> None:

@@ -9,10 +9,13 @@ import jwt
 import pytest
 
 from connector.simulator.settings import SimulatorSettings
-from connector.simulator.tokens import Denied, IssuedToken, Refused, TokenOffice
+from connector.simulator.tokens import JWT_BEARER, Denied, IssuedToken, Refused, TokenOffice
+from tests.support.keys import private_pem, public_pem
 
 NOW = 1_800_000_000.25
 GRANT = {"grant_type": "client_credentials"}
+ACCESS_KEY = {"grant_type": "password", "username": "simulator-key", "password": "simulator-key-secret"}
+AUDIENCE = "https://platform/token"
 
 
 SECRET = "simulator-secret"
@@ -48,7 +51,12 @@ def issue(tokens: TokenOffice, now_s: float = NOW) -> tuple[IssuedToken, dict[st
         ("Basic /w==", GRANT, (401, "invalid_client")),
         ("Bearer x", GRANT, (401, "invalid_client")),
         (basic(), {}, (400, "invalid_request")),
-        (basic(), {"grant_type": "password"}, (400, "unsupported_grant_type")),
+        (basic(), {"grant_type": "implicit"}, (400, "unsupported_grant_type")),
+        (basic(), ACCESS_KEY, None),
+        (basic(), {**ACCESS_KEY, "password": "wrong"}, (400, "invalid_grant")),
+        (basic(), {"grant_type": "password"}, (400, "invalid_grant")),
+        (None, ACCESS_KEY, (401, "invalid_client")),
+        (basic(), {"grant_type": JWT_BEARER, "assertion": "x"}, (400, "invalid_grant")),
     ],
 )
 def test_who_gets_a_token(authorization: str | None, form: dict[str, str], refused: tuple[int, str] | None) -> None:
@@ -134,3 +142,57 @@ def test_a_scope_is_given_back() -> None:
     answer = office().request(basic(), {**GRANT, "scope": "notifications"}, NOW)
     assert not isinstance(answer, Refused)
     assert answer[1]["scope"] == "notifications"
+
+
+def assertion(number: int = 1, **changes: object) -> str:
+    """An assertion as the office wants it, but for the changes; None leaves a claim out."""
+    now = int(NOW)
+    claims: dict[str, Any] = {
+        "iss": "simulator",
+        "sub": "user",
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + 60,
+        "jti": "1",
+    }
+    claims = {name: value for name, value in (claims | changes).items() if value is not None}
+    return jwt.encode(claims, private_pem("ES256", number), "ES256")
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "fault"),
+    [
+        (1, {}, None),
+        (1, {"aud": ["https://other", AUDIENCE]}, None),
+        (2, {}, "Signature verification failed"),
+        (1, {"aud": "https://other"}, "Audience doesn't match"),
+        (1, {"iss": "other"}, "Invalid issuer"),
+        (1, {"jti": None}, 'missing the "jti" claim'),
+        (1, {"iat": int(NOW) + 1}, "dated in the future"),
+        (1, {"exp": int(NOW)}, "has expired"),
+        (1, {"exp": int(NOW) + 301}, "lives too long"),
+    ],
+)
+def test_what_an_assertion_must_be(number: int, changes: dict[str, object], fault: str | None) -> None:
+    """RFC 7523 §3, by the platform's clock and without leeway; a client's credentials are not needed."""
+    form = {"grant_type": JWT_BEARER, "assertion": assertion(number, **changes)}
+    answer = office(assertion_key=public_pem("ES256")).request(None, form, NOW, [AUDIENCE])
+    if fault is None:
+        assert not isinstance(answer, Refused)
+        return
+    assert isinstance(answer, Refused)
+    assert (answer.status, answer.error) == (400, "invalid_grant")
+    assert fault in answer.description
+
+
+def test_an_assertion_is_good_once() -> None:
+    """A replayed ``jti`` is refused while it lives; wrong credentials beside it are not overlooked."""
+    tokens = office(assertion_key=public_pem("ES256"))
+    form = {"grant_type": JWT_BEARER, "assertion": assertion()}
+    wrong = tokens.request(basic(secret="wrong"), form, NOW, [AUDIENCE])
+    assert isinstance(wrong, Refused)
+    assert wrong.error == "invalid_client"
+    assert not isinstance(tokens.request(basic(), form, NOW, [AUDIENCE]), Refused)
+    again = tokens.request(basic(), form, NOW + 5, [AUDIENCE])
+    assert isinstance(again, Refused)
+    assert again.description == "the assertion was used before"

@@ -1,0 +1,60 @@
+"""The records of a snapshot (CONTRACT.md "Snapshot records"): begin, one a conversation, end.
+
+They go to the stream's own topic, keyed like events; begin and end go to every partition of it. A reader ignores what
+came since a begin without an end; keys that are absent between the two have ended.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from connector.core.envelope import Envelope, rfc3339
+from connector.model import Entry, Headers
+
+
+class SnapshotRecords:
+    """Builds the records of one snapshot, in order."""
+
+    def __init__(self, envelope: Envelope, topic: str, snapshot_id: str, as_of_ms: int | None, now_ms: int) -> None:
+        self._envelope = envelope
+        self._topic = topic
+        self._id = snapshot_id
+        self._as_of_ms = as_of_ms
+        self._now_ms = now_ms
+        self._written = 0
+
+    def begin(self, place: tuple[int, int], partitions: int) -> list[Entry]:
+        """The beginning, in every partition; ``place``: epoch and position that the snapshot stands behind."""
+        return self._marks("begin", place, partitions)
+
+    def conversation(self, place: tuple[int, int], raw: bytes) -> Entry:
+        """One conversation, as REST gave it."""
+        key = self._envelope.key(orjson.loads(raw))
+        return self._entry("", place, key, raw)
+
+    def end(self, place: tuple[int, int], partitions: int) -> list[Entry]:
+        """The end, in every partition."""
+        return self._marks("end", place, partitions)
+
+    def _marks(self, what: str, place: tuple[int, int], partitions: int) -> list[Entry]:
+        value = orjson.dumps({"v": 1, "snapshot_id": self._id})
+        stream = self._envelope.identity.stream
+        return [
+            self._entry(f".{what}", place, stream, value)._replace(partition=partition)
+            for partition in range(partitions)
+        ]
+
+    def _entry(self, suffix: str, place: tuple[int, int], key: str | bytes, value: bytes) -> Entry:
+        epoch, position = place
+        self._written += 1
+        headers: Headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", f"{epoch}/{position}/snapshot/{self._id}/{self._written}"),
+            ("ce_source", self._envelope.identity.source.encode()),
+            ("ce_type", f"{self._envelope.type_prefix}ccaas.snapshot{suffix}"),
+            ("ce_snapshotid", self._id),
+            ("content-type", b"application/json"),
+        ]
+        if self._as_of_ms is not None:
+            headers.append(("ce_time", rfc3339(self._as_of_ms)))
+        return Entry(position, 0, self._topic, key, value, headers, self._now_ms, None, snapshot_records=self._written)

@@ -1,0 +1,101 @@
+"""What a lane does about a doubt, beside taking a new producer: halve, dead-letter, suspend, wait (KAFKA.md 3, 12)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from connector.core.envelope import refused
+from connector.core.lane import InHand
+from connector.core.suspension import Suspensions
+from connector.core.transaction import Bisection, Cure, cure
+from connector.kafka.reports import Failure
+from connector.kafka.services import LaneServices
+from connector.kafka.transactor import Doubt
+from connector.model import Entry
+
+_RETRY_MAX_S = 5.0
+_HEAR_GROUP_S = 1.0
+"""A thawed zombie learns from the group within a second that it lost its lanes; its init would fence the successor."""
+
+_log = logging.getLogger("connector.lane")
+
+
+class Remedies:
+    """The memory of one lane's doubts. Belongs to the lane's thread."""
+
+    def __init__(self, lane: int, services: LaneServices, hand: InHand) -> None:
+        self._lane = lane
+        self._services = services
+        self._hand = hand
+        self._bisection = Bisection()
+        self._suspensions = Suspensions()
+        self._setbacks = 0
+
+    @property
+    def limit(self) -> int | None:
+        """How many records the next transaction may have while a record at fault is looked for; None: as usual."""
+        return self._bisection.limit
+
+    def committed(self, records: int) -> None:
+        """A transaction of so many records committed."""
+        self._bisection.committed(records)
+        self._setbacks = 0
+
+    def answer(self, doubt: Doubt, records: int, failures: Sequence[Failure]) -> float:
+        """Do what is due after a doubt about a transaction of so many records, which is rolled back already.
+
+        ``failures`` are its reports. Returns how long to wait before the next producer, in seconds.
+        """
+        if doubt.cure is Cure.SPLIT and records and (not self._bisection.failed(records) or self._replace_first(doubt)):
+            return 0.0
+        if doubt.cure is Cure.TOPIC and self._suspend(failures):
+            return 0.0
+        self._setbacks += 1
+        wait_s = min(_RETRY_MAX_S, 0.05 * 2.0 ** min(self._setbacks, 10))
+        return max(wait_s, _HEAR_GROUP_S) if doubt.cure is Cure.FENCED else wait_s
+
+    def _replace_first(self, doubt: Doubt) -> bool:
+        """The dead letter of the only record in place of it; False where it is one that Kafka refuses too."""
+        try:
+            self._hand.replace_first(lambda stream, entry: self.refuse(stream, entry, str(doubt)))
+        except Doubt as stuck:
+            _log.error("lane %d cannot go on: %s", self._lane, stuck)
+            return False
+        return True
+
+    def refuse(self, stream: str, entry: Entry, reason: str) -> Entry:
+        """The dead letter of an entry that Kafka does not take; raises Doubt where it is one itself."""
+        topic = self._services.client.dead_letter_topic
+        if entry.topic == topic:
+            raise Doubt("dead letter", Cure.TOPIC, f"{topic} does not take a dead letter: {reason}")
+        _log.warning("lane %d: position %d of %s is refused by Kafka: %s", self._lane, entry.position, stream, reason)
+        return refused(entry, stream, topic, reason)
+
+    def restore_due(self) -> None:
+        """Take suspended streams up again whose topic is there."""
+        for stream, topic in self._suspensions.due(time.monotonic()):
+            if self._services.topics.unwritable(topic) is None:
+                self._suspensions.lifted(stream)
+                self._hand.restore(stream)
+                _log.warning("stream %s goes on: topic %s is there", stream, topic)
+                self._services.post(self._services.listener.restored_stream, stream)
+
+    def _suspend(self, failures: Sequence[Failure]) -> bool:
+        """Set the streams aside whose topics failed; True where there was one.
+
+        A topic that could not be added to the transaction shows in no report: the records of all topics are purged
+        alike. Then the topics are asked.
+        """
+        blamed = {f.topic: cure(f.error)[1] for f in failures if cure(f.error)[0] is Cure.TOPIC}
+        suspects = {f.topic for f in failures if f.stream is not None}
+        if not blamed:
+            blamed = {t: why for t in sorted(suspects) if (why := self._services.topics.unwritable(t)) is not None}
+        found = {(f.stream, f.topic) for f in failures if f.stream is not None and f.topic in blamed}
+        for stream, topic in sorted(found):
+            if self._suspensions.add(stream, topic, time.monotonic()):
+                self._hand.suspend(stream)
+                _log.error("stream %s is suspended: topic %s: %s", stream, topic, blamed[topic])
+                self._services.post(self._services.listener.suspended_stream, stream, topic, blamed[topic])
+        return bool(found)
