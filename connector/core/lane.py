@@ -84,9 +84,9 @@ class InHand:
         """Streams in the open transaction."""
         return list(dict.fromkeys(batch.stream for batch in self._open))
 
-    def topics(self) -> set[str]:
-        """Topics that the open transaction's entries go to."""
-        return {entry.topic for batch in self._open for entry in batch.entries}
+    def writes(self) -> set[tuple[str, str]]:
+        """Streams of the open transaction, each with the topics that its entries go to."""
+        return {(batch.stream, entry.topic) for batch in self._open for entry in batch.entries}
 
     def checkpoints(self, offsets: Mapping[str, Offsets]) -> list[Checkpoint]:
         """The checkpoints of the open transaction; ``offsets``: stream → topic → partition → offset."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+
+from confluent_kafka import KafkaException
 
 from connector.core.envelope import refused
 from connector.core.lane import InHand
@@ -14,6 +17,9 @@ from connector.kafka.reports import Failure
 from connector.kafka.services import LaneServices
 from connector.kafka.transactor import Doubt
 from connector.model import Entry
+
+Writes = AbstractSet[tuple[str, str]]
+"""Streams and their topics."""
 
 _RETRY_MAX_S = 5.0
 _HEAR_GROUP_S = 1.0
@@ -43,14 +49,14 @@ class Remedies:
         self._bisection.committed(records)
         self._setbacks = 0
 
-    def answer(self, doubt: Doubt, records: int, failures: Sequence[Failure]) -> float:
+    def answer(self, doubt: Doubt, records: int, writes: Writes, failures: Sequence[Failure]) -> float:
         """Do what is due after a doubt about a transaction of so many records, which is rolled back already.
 
-        ``failures`` are its reports. Returns how long to wait before the next producer, in seconds.
+        ``writes``: its streams, each with its topics. Returns how long to wait before the next producer, in seconds.
         """
         if doubt.cure is Cure.SPLIT and records and (not self._bisection.failed(records) or self._replace_first(doubt)):
             return 0.0
-        if doubt.cure is Cure.TOPIC and self._suspend(failures):
+        if doubt.cure is Cure.TOPIC and self._suspend(writes, failures):
             return 0.0
         self._setbacks += 1
         wait_s = min(_RETRY_MAX_S, 0.05 * 2.0 ** min(self._setbacks, 10))
@@ -76,24 +82,30 @@ class Remedies:
     def restore_due(self) -> None:
         """Take suspended streams up again whose topic is there."""
         for stream, topic in self._suspensions.due(time.monotonic()):
-            if self._services.topics.unwritable(topic) is None:
+            if self.unwritable({topic}) == {}:
                 self._suspensions.lifted(stream)
                 self._hand.restore(stream)
                 _log.warning("stream %s goes on: topic %s is there", stream, topic)
                 self._services.post(self._services.listener.restored_stream, stream)
 
-    def _suspend(self, failures: Sequence[Failure]) -> bool:
+    def unwritable(self, topics: Iterable[str]) -> dict[str, str] | None:
+        """Topics that cannot be written, with the reason; None where Kafka does not answer."""
+        try:
+            found = {topic: self._services.topics.unwritable(topic) for topic in sorted(topics)}
+        except KafkaException:
+            return None
+        return {topic: reason for topic, reason in found.items() if reason is not None}
+
+    def _suspend(self, writes: Writes, failures: Sequence[Failure]) -> bool:
         """Set the streams aside whose topics failed; True where there was one.
 
         A topic that could not be added to the transaction shows in no report: the records of all topics are purged
         alike. Then the topics are asked.
         """
         blamed = {f.topic: cure(f.error)[1] for f in failures if cure(f.error)[0] is Cure.TOPIC}
-        suspects = {f.topic for f in failures if f.stream is not None}
-        if not blamed:
-            blamed = {t: why for t in sorted(suspects) if (why := self._services.topics.unwritable(t)) is not None}
-        found = {(f.stream, f.topic) for f in failures if f.stream is not None and f.topic in blamed}
-        for stream, topic in sorted(found):
+        blamed = blamed or self.unwritable({topic for _, topic in writes}) or {}
+        found = sorted((stream, topic) for stream, topic in writes if topic in blamed)
+        for stream, topic in found:
             if self._suspensions.add(stream, topic, time.monotonic()):
                 self._hand.suspend(stream)
                 _log.error("stream %s is suspended: topic %s: %s", stream, topic, blamed[topic])

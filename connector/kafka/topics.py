@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
+from connector.core.transaction import Cure, cure
 from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.checkpoints import read_lanes
-from connector.kafka.client import KafkaClient, describe
+from connector.kafka.client import KafkaClient, error_name
 from connector.model import TopicLimits
 
 _REQUEST_S = 5.0
@@ -118,17 +119,22 @@ class Topics:
         return limits
 
     def unwritable(self, topic: str) -> str | None:
-        """Why a topic cannot be written, as far as its description tells; None where it tells nothing."""
+        """Why a topic cannot be written, as far as its description tells; None where it tells nothing.
+
+        Raises ``KafkaException`` where Kafka does not answer.
+        """
         asked = self._admin.describe_topics(
             TopicCollection([topic]), include_authorized_operations=True, request_timeout=_REQUEST_S
         )
         try:
             allowed = asked[topic].result(2 * _REQUEST_S).authorized_operations
         except KafkaException as error:
-            return describe(error)
-        except FutureTimeoutError:
-            return "Kafka does not answer"
-        return "no permission to write" if allowed and AclOperation.WRITE not in allowed else None
+            if cure(error_name(error))[0] is Cure.TOPIC:
+                return cure(error_name(error))[1]
+            raise
+        except FutureTimeoutError as error:
+            raise KafkaException(f"topic {topic} was not described within {2 * _REQUEST_S:g} s") from error
+        return "no permission to write to the topic" if allowed and AclOperation.WRITE not in allowed else None
 
     def _partitions(self) -> dict[str, int]:
         return _partition_counts(self._admin.list_topics(timeout=_REQUEST_S))

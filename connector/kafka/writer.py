@@ -29,6 +29,7 @@ from connector.kafka.transactor import SLOW_COMMIT_S, Doubt, RecordRefusedError,
 from connector.model import Batch
 
 _IDLE_S = 1.0
+_LOOK_S = 2.0
 _OWNERSHIP_POLL_S = 0.05
 
 _log = logging.getLogger("connector.lane")
@@ -195,15 +196,13 @@ class LaneWriter:
         self._reports = DeliveryReports()
         transactor.begin()
         self._fill(batch, Boundary(services.commit, now, services.budget.reserve(now)))
-        transactor.flush()
-        self._check_deliveries()
+        self._flush()
         wall_ms = time.time_ns() // 1_000_000
         for checkpoint in hand.checkpoints(self._reports.offsets):
             transactor.checkpoint(checkpoint.stream, encode(checkpoint, services.worker, wall_ms), self._reports.own)
         if first:
             self._prove(transactor)
-        transactor.flush()
-        self._check_deliveries()
+        self._flush()
         took_s = transactor.commit()
         self._remedies.committed(hand.records)
         self._free([*hand.dropped(), *hand.committed()])  # in this order: a checkpoint told never goes back
@@ -250,6 +249,17 @@ class LaneWriter:
             transactor.checkpoint(LANES_KEY, lanes_record(services.lanes), self._reports.own)
         transactor.prove_ownership(self._checkpoints.next_offset, membership.metadata)
 
+    def _flush(self) -> None:
+        """Wait until all is delivered. For a topic that has gone the client would wait half a minute (rule 3)."""
+        look_at = time.monotonic() + _LOOK_S
+        while not self._current().flush():
+            self._still()
+            if time.monotonic() >= look_at:
+                if self._remedies.unwritable({topic for _, topic in self._hand.writes()}):
+                    raise Doubt("flush", Cure.TOPIC, "a topic cannot be written")
+                look_at = time.monotonic() + _LOOK_S
+        self._check_deliveries()
+
     def _check_deliveries(self) -> None:
         failures = self._reports.failures
         if failures:  # one that tells the cause: the others of a transaction only say that they were not sent
@@ -261,7 +271,7 @@ class LaneWriter:
 
     def _answer(self, doubt: Doubt) -> None:
         """What is due beside a new producer."""
-        records = self._hand.records
+        records, writes = self._hand.records, self._hand.writes()
         self._hand.roll_back()
         if doubt.passing:
             _log.info("lane %d renews its producer: %s", self.lane, doubt)
@@ -272,7 +282,7 @@ class LaneWriter:
             self._post(self._services.listener.lane_refused, self.lane)
             self.hold()
             return
-        until = time.monotonic() + self._remedies.answer(doubt, records, self._reports.failures)
+        until = time.monotonic() + self._remedies.answer(doubt, records, writes, self._reports.failures)
         while self._mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
             self._collect(left_s)
 

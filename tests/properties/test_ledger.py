@@ -166,6 +166,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def happens(self, kinds: list[str], jitter: int, claims: int) -> None:
         """Events, and items nobody can read, which stand for a position or don't."""
         platform = self.platform
+        if self.behind() and not all(socket.ahead for socket in platform.sockets.values()):
+            kinds = ["event"]  # before the first event of a new sequence nobody could tell where anything belongs
         for kind in [*kinds, "event"] if "lie" in kinds else kinds:
             self.time_ms += 40
             platform.made += 1
