@@ -89,6 +89,8 @@ class Bridge:
         async with AsyncExitStack() as stack:
             web = WebServer(self._metrics.registry, self._unready)
             await web.start(self._settings.http.listen)
+            if self._settings.http.probes is not None:
+                await web.start(self._settings.http.probes)
             stack.push_async_callback(web.stop)
             await self._open_sessions(stack)
             try:

@@ -317,7 +317,7 @@ class Handover:
         self._forget_if_healthy(old, now)
         self._active, self._other = new, None
         if new.token.generation != old.token.generation:
-            self._out.append(Rotated(new.token.generation, event, now - (new.opened_at or now)))
+            self._out.append(Rotated(new.token.generation, event, max(0.0, now - (new.opened_at or now))))
         self._settle(now, event)
 
     def _settle(self, now: float, event: str) -> None:

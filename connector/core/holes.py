@@ -60,18 +60,28 @@ class Holes(Generic[Item]):
         """The highest position held and not doubted; 0 where none is."""
         return max((position for position in self._held if position not in self._doubted), default=0)
 
-    def hold(self, held: Held[Item]) -> None:
-        """Keep an event, up to the limit. One that is here already learns how it joins what is before it."""
+    def hold(self, held: Held[Item]) -> int | None:
+        """Keep an event, up to the limit: the lowest stay. Returns the position that had to go, if one had.
+
+        One that is here already learns how it joins what is before it.
+        """
         position, time_ms = held.event.position, held.event.time_ms
         known = self._held.get(position)
         if known is not None:
             if held.covered():
                 known.previous, known.unreadable = held.previous, held.unreadable
-        elif len(self._held) < self._limit:
-            self._held[position] = held
-            heapq.heappush(self._order, position)
-            if time_ms is not None:
-                self.newest_ms = time_ms if self.newest_ms is None else max(time_ms, self.newest_ms)
+            return None
+        evicted = None
+        if len(self._held) >= self._limit:
+            evicted = max(position, *self._held)
+            if evicted == position:
+                return position
+            self.remove(evicted)
+        self._held[position] = held
+        heapq.heappush(self._order, position)
+        if time_ms is not None:
+            self.newest_ms = time_ms if self.newest_ms is None else max(time_ms, self.newest_ms)
+        return evicted
 
     def remove(self, position: int) -> Deliver[Item]:
         """Let go of an event."""

@@ -53,6 +53,7 @@ class Ledger(History[Item]):
         super().__init__(checkpoint, hold_limit)
         self._contiguous = contiguous
         self._views: Views[Item] = Views()
+        self._view_of = self._views.of
         self._back: Deliver[Item] | None = None
         self._back_due: float | None = None
         self._lies: Lies[Item] = Lies(digest)
@@ -76,14 +77,14 @@ class Ledger(History[Item]):
 
     def caught_up(self, socket: int) -> bool:
         """Whether the socket itself has shown the highest position before which nothing is missing."""
-        view = self._views.get(socket)
+        view = self._view_of.get(socket)
         return view is not None and view.last is not None and view.last == self.high and not view.stale
 
     # ------------------------------------------------------------------ items
 
     def admit(self, socket: int, position: int, time_ms: int | None, item: Item, now: float) -> Verdict:
         """Place an item with a position. The hot path is the first branch."""
-        view = self._views[socket]
+        view = self._view_of[socket]
         if self._regular and self.high is not None and position == self.high + 1:
             self.high = view.last = position
             if time_ms is not None and (self.max_time_ms is None or time_ms > self.max_time_ms):
@@ -97,7 +98,7 @@ class Ledger(History[Item]):
     def unreadable(self, socket: int, sha256: str, item: Item, now: float) -> Verdict:
         """Place an item that cannot be parsed or has no position."""
         self._now = now
-        verdict = self._note(self._views[socket], sha256, item)
+        verdict = self._note(self._view_of[socket], sha256, item)
         self._settle()
         return verdict
 
@@ -194,7 +195,7 @@ class Ledger(History[Item]):
             view.moved_to(event.position)
         else:
             view.leapt_to(event.position, self.high or 0)
-        self._holes.hold(held)
+        self._unread.forget(self._holes.hold(held))
 
     # ------------------------------------------------------------------ unreadable items
 

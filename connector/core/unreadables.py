@@ -53,6 +53,11 @@ class Unreadables(Generic[Item]):
         """Keep an item until it is due."""
         self._waiting.setdefault(after, []).append((digest, item))
 
+    def forget(self, after: int | None) -> None:
+        """Let go of what waits after a position that could not be held: it comes again."""
+        if after is not None:
+            self._waiting.pop(after, None)
+
     def pop(self, after: int) -> list[tuple[str, Item]]:
         """Let go of what waits after a position that turned out to be none."""
         return self._waiting.pop(after, [])

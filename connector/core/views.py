@@ -76,30 +76,23 @@ class View(Generic[Item]):
 
 
 class Views(Generic[Item]):
-    """The sockets that are open or being opened. ``opens`` counts all that ever were."""
+    """The sockets that are open or being opened: ``of`` each its view. ``opens`` counts all that ever were."""
 
     def __init__(self) -> None:
-        self._views: dict[int, View[Item]] = {}
+        self.of: dict[int, View[Item]] = {}
         self.opens = 0
 
     def __iter__(self) -> Iterator[View[Item]]:
-        return iter(self._views.values())
-
-    def __getitem__(self, socket: int) -> View[Item]:
-        return self._views[socket]
-
-    def get(self, socket: int) -> View[Item] | None:
-        """The view of a socket; None where it is not open."""
-        return self._views.get(socket)
+        return iter(self.of.values())
 
     def opened(self, socket: int, asked: int | None) -> None:
         """A socket is being opened."""
         self.opens += 1
-        self._views[socket] = View(self.opens, asked)
+        self.of[socket] = View(self.opens, asked)
 
     def closed(self, socket: int) -> None:
         """A socket will show nothing more."""
-        self._views.pop(socket, None)
+        self.of.pop(socket, None)
 
     def regular(self) -> bool:
         """Whether every socket shows nothing but events of the present epoch."""

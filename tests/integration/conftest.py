@@ -23,6 +23,7 @@ _SETTINGS = {
     "log.initial.task.delay.ms": "1000",
     "log.retention.check.interval.ms": "1000",
     "file.delete.delay.ms": "1000",
+    "group.min.session.timeout.ms": "1000",
     # permissions exist where a test sets them
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",

@@ -60,7 +60,7 @@ async def test_start_at_a_position(stage: Stage) -> None:
 
 @together
 async def test_start_latest_anchors_at_the_snapshot(stage: Stage) -> None:
-    """``start: latest`` with a snapshot: its position is committed before anything is read, and the stream follows it."""
+    """``start: latest`` with a snapshot: its position is committed before anything is read."""
     streams = {"name": STREAM, "start": "latest"}
     async with Scenario(stage, platform(rate=100, backlog=500), streams, started=False) as it:
         it.log()  # the platform's only stream: the snapshot is its
@@ -163,7 +163,7 @@ async def test_sigterm_during_the_start(stage: Stage, after: str) -> None:
 
 @together
 async def test_soft_stop_commits_what_was_read(stage: Stage) -> None:
-    """SIGTERM under load: exit 0, sockets closed with 1000, what was read is committed, the next worker goes on there."""
+    """SIGTERM under load: exit 0, sockets closed with 1000, the next worker goes on there."""
     async with Scenario(stage, platform(rate=500, token_life_s=5)) as it:
         for _ in range(3):
             await it.ready()

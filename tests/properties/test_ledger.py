@@ -384,12 +384,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.heal()
         self.in_order()
         self.once()
-        assert self.ledger.held == 0
         present = [item for item in self.platform.log if item.epoch == self.platform.epoch]
         events = [item.position for item in present if item.readable]
         if self.start is None or not events or self.behind():
             return
-        assert (self.ledger.epoch, self.ledger.high) == (self.platform.epoch, events[-1])
+        assert (self.ledger.epoch, self.ledger.high, self.ledger.held) == (self.platform.epoch, events[-1], 0)
         steps = [*self.committed, *self.pending]
         if self.world != "loss":
             delivered = {step.item for step in steps if isinstance(step, Deliver)}

@@ -148,6 +148,7 @@ class Site:
 
     bootstrap: str
     lanes: int = 2
+    session_timeout_s: float = 6.0
     group: str = field(default_factory=lambda: fresh_name("rule"))
 
     @property
@@ -158,7 +159,7 @@ class Site:
     @property
     def client(self) -> KafkaClient:
         """Clients of the bridge, by the way without a proxy."""
-        return KafkaClient(self.bootstrap, self.group)
+        return KafkaClient(self.bootstrap, self.group, session_timeout_s=self.session_timeout_s)
 
     @property
     def topics(self) -> Topics:

@@ -10,6 +10,7 @@ from typing import Literal
 import jwt
 import pytest
 
+from connector.auth.answers import HttpAnswer, read_token_endpoint, refusal
 from connector.auth.grants import (
     JWT_BEARER,
     Address,
@@ -231,3 +232,30 @@ def test_no_representation_shows_a_secret(tmp_path: Path) -> None:
         for secret in (SECRET, "hidden", BASIC[6:]):
             assert secret not in sent
     assert "hidden%2Fword" in Password(base, "key-id", "hidden/word").build(URL, NOW_S).secrets
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "usable"),
+    [
+        ("https://h/d", "https://h/token", True),
+        ("http://h/d", "http://h/token", True),
+        ("http://h/d", "https://h/token", True),
+        ("https://h/d", "http://h/token", False),
+        ("https://h/d", "file:///token", False),
+    ],
+)
+def test_a_discovered_endpoint_never_weakens_the_connection(asked: str, named: str, usable: bool) -> None:  # noqa: FBT001 - a table
+    """Credentials go out by TLS where the issuer was asked by TLS."""
+    body = f'{{"token_endpoint": "{named}"}}'.encode()
+    answer = HttpAnswer(asked, "issuer_url", 200, {}, body, 0.0)
+    if usable:
+        assert read_token_endpoint(answer) == named
+        return
+    with pytest.raises(TokenError, match="check issuer_url"):
+        read_token_endpoint(answer)
+
+
+def test_a_redirect_to_nowhere_is_a_refusal() -> None:
+    """Whatever Location says."""
+    answer = HttpAnswer(URL, "token_url", 302, {"Location": "http://[::1"}, b"", 0.0)
+    assert "it redirects to an address that is none; check token_url" in str(refusal(answer, {}))

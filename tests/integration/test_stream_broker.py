@@ -1,0 +1,129 @@
+"""Kafka in trouble under load: streams stay open, nothing is dropped, nothing is written twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.chorus import Stage, together
+from tests.support.maven_broker import MavenBroker
+from tests.support.scenario import STREAM, Scenario, platform
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+AT_ONCE = 3
+
+_MIB = 1 << 20
+_SAMPLE_S = 0.25
+_FLAT_BYTES = 24 * _MIB  # the producer's queue, both sockets' TCP windows, and the allocator's whims
+
+
+@asynccontextmanager
+async def _frozen(broker: MavenBroker, seconds: float) -> AsyncIterator[None]:
+    """Freeze the broker at least for so long, and longer where the body takes longer."""
+    broker.freeze()
+    ended = asyncio.get_running_loop().time() + seconds
+    try:
+        yield
+        await asyncio.sleep(max(0.0, ended - asyncio.get_running_loop().time()))
+    finally:
+        broker.thaw()
+
+
+async def _memory(it: Scenario, seconds: float) -> list[int]:
+    """The worker's resident memory, sampled for a while."""
+    samples: list[int] = []
+    for _ in range(round(seconds / _SAMPLE_S)):
+        samples.append(it.rss_bytes())
+        await asyncio.sleep(_SAMPLE_S)
+    return samples
+
+
+@together
+async def test_broker_killed_and_restarted_under_load(stage: Stage) -> None:
+    """A power cut of the broker, twice, under 1,000 events/s with rotating tokens: everything once, in order."""
+    async with stage.own_broker() as broker:
+        settings = platform(rate=500, token_life_s=5, retention_s=600)
+        streams = [{"name": "a"}, {"name": "b"}]
+        async with Scenario(stage, settings, *streams, kafka=broker.bootstrap, lanes=2, commit={}) as it:
+            await it.ready()
+            for _ in range(2):
+                await it.flowing(1000, "a")
+                broker.kill()
+                await asyncio.to_thread(broker.start)
+                await it.flowing(500, "a")
+                await it.flowing(500, "b")
+            await it.finish()
+            assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+            assert not it.failures("network")
+
+
+@together
+async def test_broker_frozen_15_s(stage: Stage) -> None:
+    """The broker stands still for 15 s, longer than the group's session: tokens rotate, nothing is lost."""
+    async with stage.own_broker() as broker:
+        settings = platform(rate=200, token_life_s=5, retention_s=600)
+        async with Scenario(stage, settings, kafka=broker.bootstrap) as it:
+            await it.ready()
+            await it.flowing(200)
+            async with _frozen(broker, 15.0):
+                await it.rotated(2)
+            await it.flowing(500)
+            await it.finish()
+            assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+            assert not it.failures("network")
+
+
+@together
+async def test_back_pressure_longer_than_the_ping_interval(stage: Stage) -> None:
+    """The buffer is full for many ping intervals and the whole silence: the unread socket is not taken for dead."""
+    async with stage.own_broker() as broker:
+        settings = platform(rate=1000, retention_s=600)
+        configured = {"ping_seconds": 1, "silence_seconds": 3}
+        stream = {"name": STREAM, "buffer": {"events": 1000, "bytes": 4 * _MIB}}
+        async with Scenario(stage, settings, stream, kafka=broker.bootstrap, configured=configured, commit={}) as it:
+            await it.ready()
+            await it.flowing(500)
+            async with _frozen(broker, 12.0):
+                await it.until(lambda: it.story("reading paused or resumed", paused=True), "the full buffer")
+            await it.flowing(2000)
+            await it.finish()
+            assert it.count("opens") == 1
+            assert not it.failures("network")
+
+
+@together
+async def test_rotation_under_back_pressure(stage: Stage) -> None:
+    """Tokens rotate while the socket is not read: the old socket goes first, replay covers what it had not given."""
+    async with stage.own_broker() as broker:
+        settings = platform(rate=1000, token_life_s=5, retention_s=600)
+        stream = {"name": STREAM, "buffer": {"events": 1000, "bytes": 4 * _MIB}}
+        async with Scenario(stage, settings, stream, kafka=broker.bootstrap, commit={}) as it:
+            await it.ready()
+            await it.flowing(500)
+            async with _frozen(broker, 5.0):
+                await it.until(lambda: it.story("reading paused or resumed", paused=True), "the full buffer")
+                await it.rotated(2)
+            await it.flowing(2000)
+            await it.finish()
+            assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+
+
+@together
+async def test_memory_is_flat_while_kafka_is_stopped_and_the_platform_floods(stage: Stage) -> None:
+    """Kafka is gone and events keep coming: memory ends at the buffer, and later everything is there."""
+    async with stage.own_broker() as broker:
+        settings = platform(rate=4000, payload_bytes=700, retention_s=600)
+        stream = {"name": STREAM, "buffer": {"events": 5000, "bytes": 8 * _MIB}}
+        async with Scenario(stage, settings, stream, kafka=broker.bootstrap, commit={}) as it:
+            await it.ready()
+            await it.flowing(4000)
+            broker.kill()
+            await it.until(lambda: it.story("reading paused or resumed", paused=True), "the full buffer")
+            samples = await _memory(it, 12.0)
+            assert max(samples) - samples[0] < _FLAT_BYTES, samples
+            await asyncio.to_thread(broker.start)
+            await it.flowing(8000)
+            await it.finish()
