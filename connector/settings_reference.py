@@ -35,8 +35,9 @@ platforms, client properties and headers every sign but letters and digits is wr
 the file does not have gets its name in lower case, a client property with dots, a header with hyphens.
 
 **Secrets** can stand in a file of their own: `client_secret_file` in place of `client_secret`. Its content is read
-when the bridge starts, and stripped. Relative paths start at the working directory. In `kafka.client` and in `headers`
-every key can be written so: `sasl.password_file`. No secret is ever shown in a log, a message or an answer.
+when the bridge starts, and stripped. Relative paths start at the working directory. In `kafka.client`, `headers` and
+`extra_parameters` every key can be written so: `sasl.password_file`. No secret is ever shown in a log, a message or an
+answer.
 
 A minimal file:
 

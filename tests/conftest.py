@@ -9,12 +9,18 @@ import pytest
 
 from tests.support import broker
 from tests.support.bridge_process import BridgeProcess, Configuration
+from tests.support.seed import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.support.maven_broker import MavenBroker
+
+
+def pytest_report_header() -> str:
+    """Print the seed."""
+    return TOLD
 
 
 class OwnBroker(Protocol):

@@ -6,7 +6,8 @@ Rules (DESIGN.md §5; the guide's sections 1-3):
 * a rotation is make-before-break, with no back-off, and neither feeds nor resets the network's failures;
 * an expiry (close code, 401, any close past ``exp``) is an emergency: report the generation, dial as soon as a newer
   one is there; refused again with a fresh token it is ``REFUSED``, which has a back-off of its own;
-* the old socket dying while a dial with a newer token is under way is neither an emergency nor a second dial.
+* the old socket dying while a dial with a newer token is under way is neither an emergency nor a second dial;
+* a dial leaves at once and with the newest living token: whatever it must wait for, it waits for in a state.
 
 The caller announces facts (``opened``, ``closed``, ``progressed``, …) and calls :meth:`Handover.tick` at
 :meth:`Handover.deadline`. Facts about sockets this machine has let go of are ignored. This module must not know
@@ -15,77 +16,36 @@ positions: whether a socket has caught up, and what is known of a hole, are told
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
+from connector.core.dialling import CLOSE_NORMAL, Dialling
 from connector.core.ledger import HoleState
-from connector.core.reconnect import Backoff, DialPacer, healthy
-from connector.core.states import (
-    TRANSITIONS,
-    Close,
-    Command,
-    Dial,
-    Ping,
-    Policy,
-    ReportDead,
-    Rotated,
-    Setback,
-    State,
-    Why,
-)
-from connector.errors import IllegalTransitionError
+from connector.core.sockets import Socket, judge_overlap, overlap_deadline
+from connector.core.states import Close, Command, Ping, Policy, Rotated, Setback, State, Why
 from connector.model import DialFailure, FailureKind, Token
 
-CLOSE_NORMAL = 1000
+__all__ = ["CLOSE_ABNORMAL", "CLOSE_NORMAL", "Handover"]
+
 CLOSE_ABNORMAL = 1006
 _REDIAL_PACE_S = 1.0
-_DIAL_TIMEOUT_S = 10.0
 _WAITING = frozenset({State.ROTATION_DUE, State.BACKING_OFF, State.BREAKER_OPEN, State.REFUSED})
+_REFUSES_SECOND = frozenset({FailureKind.THROTTLED, FailureKind.REJECTED, FailureKind.FORBIDDEN})
 
 
-@dataclass(slots=True)
-class _Socket:
-    id: int
-    token: Token
-    why: Why
-    opened_at: float | None = None
-    heard_at: float = 0.0
-    event_at: float | None = None
-    ping_at: float = 0.0
-    advanced: bool = False
-    caught_up: bool = False
-
-
-class Handover:
+class Handover(Dialling):
     """The state machine of one stream's connection. Every method returns the commands to execute, in order."""
 
     def __init__(self, policy: Policy, rng: Random, now: float) -> None:
-        self.state = State.AWAITING_TOKEN
-        self.backoff = Backoff(policy.network, rng)
-        self.paused = False
-        self._policy = policy
+        super().__init__(policy, rng, now)
         self._rng = rng
-        self._pacer = DialPacer()
-        self._token: Token | None = None
-        self._dead = 0
-        self._active: _Socket | None = None
-        self._other: _Socket | None = None
-        self._next_id = 0
-        self._due: float | None = None
-        self._why = Why.START
-        self._complete_at = now
-        self._auth_failures = 0
         self._redials = 0
-        self._refuses_second = False
-        self._hole = HoleState.NONE
-        self._out: list[Command] = []
 
     # ------------------------------------------------------------------ what others may ask
 
     @property
     def open_sockets(self) -> int:
         """How many sockets are open (0 to 2)."""
-        return sum(s is not None and s.opened_at is not None for s in (self._active, self._other))
+        return len(self._open())
 
     @property
     def connected(self) -> bool:
@@ -94,9 +54,9 @@ class Handover:
 
     def deadline(self) -> float | None:
         """When :meth:`tick` has something to do."""
-        instants = [self._due] if self.state in _WAITING and self._due is not None else []
+        instants = [self._due] if self.state in _WAITING else []
         if self.state is State.OVERLAP:
-            instants.append(self._overlap_deadline())
+            instants.append(overlap_deadline(self._require(self._other), self._require(self._active)))
         if not self.paused:
             for s in self._open():
                 instants += [s.ping_at, s.heard_at + self._policy.silence_s]
@@ -106,9 +66,10 @@ class Handover:
 
     def token_ready(self, token: Token, now: float) -> list[Command]:
         """A token is there; of a greater generation than any before, or it is ignored."""
-        if self._token is None or token.generation > self._token.generation:
-            self._token = token
-            if self.state is State.AWAITING_TOKEN:
+        if self._credential.offer(token):
+            if self._credential.usable(now) is None:
+                self._report_dead(token.generation, "expired")
+            elif self.state is State.AWAITING_TOKEN:
                 self._dial(now, "token", self._why)
             elif self.state is State.LIVE:
                 self._rotation_due(now, "token")
@@ -117,11 +78,10 @@ class Handover:
     def opened(self, socket: int, now: float) -> list[Command]:
         """A dial succeeded."""
         new = self._other
-        if new is None or new.id != socket or self.state is State.STOPPED:
+        if new is None or new.id != socket:
             self._out.append(Close(socket, CLOSE_NORMAL, "not needed"))
             return self._take()
-        new.opened_at = new.heard_at = now
-        new.ping_at = now + self._policy.ping_s
+        new.opened(now, self._policy)
         if self.state is State.DIALING:
             self._active, self._other = new, None
             if new.why is Why.ROTATION:
@@ -130,6 +90,7 @@ class Handover:
         elif self.paused:
             self._promote(now, "opened")
         else:
+            self._refuses_second = False
             self._go("opened", State.OVERLAP)
         return self._take()
 
@@ -139,13 +100,14 @@ class Handover:
         if failed is None or failed.id != socket:
             return []
         self._other = None
+        self._pacer.told(now, failure.retry_after_s)
         if self.state is State.ROTATING:
             self._rotation_failed(failed, failure, now)
         elif failure.kind is FailureKind.UNAUTHORIZED:
             self._token_died(failed.token.generation, now, "unauthorized", failure.describe())
         elif failure.kind is FailureKind.FORBIDDEN:
-            self._auth_failures += 1
-            self._refused(now, "forbidden", failure.describe())
+            self._credential.forbidden(now)
+            self._refused("forbidden", failure.describe())
         else:
             self._network_failed(now, "failed", failure.describe(), failure.retry_after_s)
         return self._take()
@@ -158,8 +120,7 @@ class Handover:
         elif self._other is not None and self._other.id == socket and self.state is State.OVERLAP:
             new, self._other = self._other, None
             if code in self._policy.expired_codes:
-                self._report_dead(new.token.generation, detail)
-                self._settle(now, "new_expired")
+                self._fresh_refused(new, now, "new_expired", detail)
             else:
                 self._redial(now, "new_closed", detail)
         return self._take()
@@ -175,12 +136,18 @@ class Handover:
             s.advanced = True
             self._complete_at = now
             self._forget_if_healthy(s, now)
-        self._consider(hole, now)
-        return self._take()
+        return self.hole_changed(hole, now)
 
     def hole_changed(self, hole: HoleState, now: float) -> list[Command]:
         """The ledger's view of the first hole, whenever sockets were opened or closed."""
-        self._consider(hole, now)
+        self._hole = hole
+        if self.state is State.OVERLAP:
+            self._judge_overlap(now)
+        elif hole is HoleState.PROBE and self.state is State.LIVE and self._credential.usable(now) is not None:
+            self._due, self._why = self._pacer.earliest(now, burst=True), Why.PROBE
+            self._go("suspected", State.ROTATION_DUE)
+        elif hole is HoleState.PROBE and self.state is State.ROTATION_DUE and self._due > now + _REDIAL_PACE_S:
+            self._dial(now, "suspected", self._why)  # a rotation that waits for its hour asks as well
         return self._take()
 
     def heard(self, socket: int, now: float) -> None:
@@ -199,8 +166,7 @@ class Handover:
         """The sockets are read again; silence counts from now."""
         self.paused = False
         for s in self._open():
-            s.heard_at = now
-            s.ping_at = now + self._policy.ping_s
+            s.listen(now, self._policy)
 
     def tick(self, now: float) -> list[Command]:
         """Time has passed."""
@@ -208,11 +174,11 @@ class Handover:
             self._check_liveness(now)
         if self.state is State.OVERLAP:
             self._judge_overlap(now)
-        elif self.state in _WAITING and self._due is not None and now >= self._due:
-            if self.state is State.ROTATION_DUE:
-                self._rotate(now)
+        elif self.state in _WAITING and now >= self._due:
+            if self._why is Why.PROBE and self.state is State.ROTATION_DUE and self._hole is not HoleState.PROBE:
+                self._settle(now, "resolved")
             else:
-                self._dial(now, "due", Why.NETWORK if self.state is not State.REFUSED else Why.EMERGENCY)
+                self._dial(now, "due", self._why)
         return self._take()
 
     def stop(self, reason: str) -> list[Command]:
@@ -228,146 +194,91 @@ class Handover:
 
     def _rotation_due(self, now: float, event: str) -> None:
         """A newer token is staged: when to dial with it."""
-        active = self._require(self._active)
-        low, high = self._policy.jitter_s
-        jitter = 0.0 if self._policy.reissue_revokes else self._rng.uniform(low, high)
-        self._due = now + jitter
-        expires = active.token.expires_at_s
-        if not self._policy.overlap and not self._policy.reissue_revokes and expires is not None:
-            self._due = max(self._due, expires - min(5.0, active.token.buffer_s / 4))
-        self._why = Why.ROTATION
+        active, policy = self._require(self._active), self._policy
+        self._due = now if policy.reissue_revokes else now + self._rng.uniform(*policy.jitter_s)
+        cut_at = active.cut_at()
+        if not policy.overlap and not policy.reissue_revokes and cut_at is not None:
+            self._due = max(self._due, cut_at)
+        self._due, self._why = max(self._due, self._credential.refused_until), Why.ROTATION
         self._go(event, State.ROTATION_DUE)
 
-    def _rotate(self, now: float) -> None:
-        active = self._require(self._active)
-        if self._why is Why.PROBE and self._hole is not HoleState.PROBE:
-            self._settle(now, "resolved")
-            return
-        if self.paused or not self._policy.overlap or self._must_cut(active, now):
-            self._out.append(Close(active.id, CLOSE_NORMAL, "token refresh"))
-            self._active = None
-        self._dial(now, "due", self._why)
-
-    def _must_cut(self, active: _Socket, now: float) -> bool:
-        """The platform refuses a second socket and the old token is about to die."""
-        expires = active.token.expires_at_s
-        return self._refuses_second and expires is not None and now >= expires - min(5.0, active.token.buffer_s / 4)
-
-    def _rotation_failed(self, failed: _Socket, failure: DialFailure, now: float) -> None:
+    def _rotation_failed(self, failed: Socket, failure: DialFailure, now: float) -> None:
         if failure.kind is FailureKind.UNAUTHORIZED:
-            self._report_dead(failed.token.generation, failure.describe())
-            self._settle(now, "unauthorized")
-            return
-        self._refuses_second = failure.kind is not FailureKind.NETWORK
-        self._redial(now, "failed", failure.describe(), failure.retry_after_s)
+            self._fresh_refused(failed, now, "unauthorized", failure.describe())
+        else:
+            self._refuses_second = failure.kind in _REFUSES_SECOND
+            self._redial(now, "failed", failure.describe())
 
-    def _consider(self, hole: HoleState, now: float) -> None:
-        self._hole = hole
-        if self.state is State.OVERLAP:
-            self._judge_overlap(now)
-        elif hole is HoleState.PROBE and self.state is State.LIVE:
-            self._due = self._pacer.earliest(now, burst=True)
-            self._why = Why.PROBE
-            self._go("suspected", State.ROTATION_DUE)
+    def _fresh_refused(self, new: Socket, now: float, event: str, detail: str) -> None:
+        """The platform does not take the token of the new socket; the old one lives."""
+        self._report_dead(new.token.generation, detail)
+        next_at_s = self._credential.refused_until if self._credential.failed(now) else None
+        self._out.append(Setback("auth", detail, next_at_s))
+        self._settle(now, event)
 
-    def _redial(self, now: float, event: str, detail: str, retry_after_s: float | None = None) -> None:
+    def _redial(self, now: float, event: str, detail: str) -> None:
         """The new socket is no good while the old one lives: once more after the jitter, later once a second."""
         pace = self._rng.uniform(*self._policy.jitter_s) if not self._redials else _REDIAL_PACE_S
         self._redials += 1
-        self._due = now + max(pace, retry_after_s or 0.0)
-        active = self._require(self._active)
-        if self._refuses_second and active.token.expires_at_s is not None:
-            cut_at = active.token.expires_at_s - min(5.0, active.token.buffer_s / 4)
+        self._due = now + pace
+        cut_at = self._require(self._active).cut_at()
+        if self._refuses_second and cut_at is not None:
             self._due = min(self._due, max(now, cut_at))
+        self._due = max(self._due, self._pacer.earliest(now, burst=True))
         self._out.append(Setback("rotation", detail, self._due))
         self._go(event, State.ROTATION_DUE)
 
-    def _overlap_deadline(self) -> float:
-        new, old = self._require(self._other), self._require(self._active)
-        since = new.opened_at or 0.0
-        buffer_s = new.token.buffer_s
-        limit = since + min(2.0, buffer_s / 2)
-        if old.event_at is None or old.event_at < since:
-            return min(limit, since + min(1.0, buffer_s / 8))
-        return limit
-
     def _judge_overlap(self, now: float) -> None:
-        new, old = self._require(self._other), self._require(self._active)
-        if new.caught_up:
-            self._promote(now, "caught_up")
-        elif now >= self._overlap_deadline():
-            old_delivers = old.event_at is not None and old.event_at >= (new.opened_at or 0.0)
-            ahead_of_hole = self._hole is HoleState.WAIT and old_delivers
-            if new.event_at is None and not old_delivers:
-                self._promote(now, "quiet")
-            elif new.event_at is not None and not ahead_of_hole:
-                self._promote(now, "time_up")
-            else:
-                self._out.append(Close(new.id, CLOSE_NORMAL, "silent"))
-                self._other = None
-                self._redial(now, "new_silent", "the new socket delivers nothing" if not ahead_of_hole else "hole")
+        new = self._require(self._other)
+        end = judge_overlap(new, self._require(self._active), self._hole, now)
+        if end == "new_silent":
+            self._out.append(Close(new.id, CLOSE_NORMAL, "silent"))
+            self._other = None
+            self._redial(now, end, "the new socket delivers nothing, or not what is missing")
+        elif end is not None:
+            self._promote(now, end)
 
     def _promote(self, now: float, event: str) -> None:
         """The new socket takes over; the old one is closed."""
-        old, new = self._require(self._active), self._require(self._other)
+        old = self._require(self._active)
         self._out.append(Close(old.id, CLOSE_NORMAL, "token refresh"))
-        self._take_over(old, new, now, event)
+        self._take_over(old, now, event)
 
-    def _take_over(self, old: _Socket, new: _Socket, now: float, event: str) -> None:
+    def _take_over(self, old: Socket, now: float, event: str) -> None:
         self._forget_if_healthy(old, now)
+        new = self._require(self._other)
         self._active, self._other = new, None
         if new.token.generation != old.token.generation:
-            self._out.append(Rotated(new.token.generation, event, max(0.0, now - (new.opened_at or now))))
+            self._out.append(Rotated(new.token.generation, event, new.open_for(now)))
         self._settle(now, event)
 
     def _settle(self, now: float, event: str) -> None:
         """One socket is open: live, or due for a rotation if a newer token is staged."""
-        active = self._require(self._active)
         self._redials = 0
-        if self._token is not None and self._usable(now) and self._token.generation > active.token.generation:
+        token = self._credential.usable(now)
+        if token is not None and token.generation > self._require(self._active).token.generation:
             self._rotation_due(now, event)
         else:
             self._go(event, State.LIVE)
 
-    # ------------------------------------------------------------------ endings
+    # ------------------------------------------------------------------ the end of the only socket, or of the old
 
-    def _active_closed(self, old: _Socket, code: int, now: float, detail: str) -> None:
+    def _active_closed(self, old: Socket, code: int, now: float, detail: str) -> None:
         self._forget_if_healthy(old, now)
         self._active = None
+        if self._hole is HoleState.NONE:
+            self._complete_at = max(self._complete_at, old.heard_at)  # it was quiet, not stale
+        expired = code in self._policy.expired_codes or old.expired(now)
         if self.state is State.OVERLAP:
-            self._take_over(old, self._require(self._other), now, "old_closed")
-            return
-        if self.state is State.ROTATING:
+            self._take_over(old, now, "old_closed")
+        elif self.state is State.ROTATING:
+            if expired and self._require(self._other).token.generation == old.token.generation:
+                self._report_dead(old.token.generation, detail)
             self._go("old_closed", State.DIALING)
-            return
-        expires = old.token.expires_at_s
-        if code in self._policy.expired_codes or (expires is not None and now >= expires):
+        elif expired:
             self._token_died(old.token.generation, now, "expired", detail)
         else:
             self._network_failed(now, "dropped", detail)
-
-    def _token_died(self, generation: int, now: float, event: str, detail: str) -> None:
-        """Emergency: not a network failure. With a newer token dial at once; else one refresh, then dial."""
-        self._report_dead(generation, detail)
-        newer = self._token is not None and self._token.generation > generation
-        if not newer:
-            self._auth_failures += 1
-        if self._auth_failures > 1:
-            self._refused(now, event, detail)
-        else:
-            self._dial(now, event, Why.EMERGENCY)
-
-    def _refused(self, now: float, event: str, detail: str) -> None:
-        network = self._policy.network
-        cap = min(network.backoff_max_s, network.backoff_s * 2.0 ** min(max(self._auth_failures - 2, 0), 32))
-        self._due = now + self._rng.uniform(cap / 2, cap)
-        self._out.append(Setback("auth", detail, self._due))
-        self._go(event, State.REFUSED)
-
-    def _network_failed(self, now: float, event: str, detail: str, retry_after_s: float | None = None) -> None:
-        self._due = self.backoff.failed(now, self._complete_at, retry_after_s)
-        self._out.append(Setback("network", detail, self._due))
-        self._go(event, State.BREAKER_OPEN if self.backoff.breaker_open else State.BACKING_OFF)
 
     def _check_liveness(self, now: float) -> None:
         for s in self._open():
@@ -378,59 +289,3 @@ class Handover:
             elif now >= s.ping_at:
                 s.ping_at = now + self._policy.ping_s
                 self._out.append(Ping(s.id))
-
-    # ------------------------------------------------------------------ inside
-
-    def _dial(self, now: float, event: str, why: Why) -> None:
-        token = self._token
-        if token is None or not self._usable(now):
-            if token is not None:
-                self._report_dead(token.generation, "expired")
-            self._why = Why.EMERGENCY
-            self._go(event, State.AWAITING_TOKEN if self._active is None else State.LIVE)
-            return
-        not_before = self._pacer.earliest(now, burst=why is not Why.NETWORK)
-        self._pacer.dialled(not_before)
-        self._next_id += 1
-        self._other = _Socket(self._next_id, token, why)
-        timeout = min(_DIAL_TIMEOUT_S, max(1.0, token.buffer_s)) if self._active is not None else _DIAL_TIMEOUT_S
-        self._out.append(Dial(self._next_id, token, why, not_before, timeout))
-        self._go(event, State.DIALING if self._active is None else State.ROTATING)
-
-    def _usable(self, now: float) -> bool:
-        token = self._token
-        return (
-            token is not None
-            and token.generation > self._dead
-            and (token.expires_at_s is None or now < token.expires_at_s)
-        )
-
-    def _report_dead(self, generation: int, cause: str) -> None:
-        if generation > self._dead:
-            self._dead = generation
-            self._out.append(ReportDead(generation, cause))
-
-    def _forget_if_healthy(self, s: _Socket, now: float) -> None:
-        if s.opened_at is not None and healthy(now - s.opened_at, advanced=s.advanced):
-            self.backoff.reset()
-            self._auth_failures = 0
-
-    def _open(self) -> list[_Socket]:
-        return [s for s in (self._active, self._other) if s is not None and s.opened_at is not None]
-
-    def _find(self, socket: int) -> _Socket | None:
-        return next((s for s in (self._active, self._other) if s is not None and s.id == socket), None)
-
-    def _require(self, s: _Socket | None) -> _Socket:
-        if s is None:
-            raise IllegalTransitionError(f"{self.state} without the socket it needs")
-        return s
-
-    def _go(self, event: str, target: State) -> None:
-        if target not in TRANSITIONS[self.state].get(event, ()):
-            raise IllegalTransitionError(f"{self.state} does not lead to {target} by {event!r}")
-        self.state = target
-
-    def _take(self) -> list[Command]:
-        out, self._out = self._out, []
-        return out

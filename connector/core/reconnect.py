@@ -70,16 +70,25 @@ class Backoff:
 
 
 class DialPacer:
-    """At most one network dial a second; a rotation or an emergency may be the second within a second."""
+    """At most one network dial a second; a rotation or an emergency may be the second within a second.
+
+    None before the instant that the platform asked for (Retry-After).
+    """
 
     def __init__(self) -> None:
         self._dialled: deque[float] = deque(maxlen=2)
+        self._told_until = 0.0
+
+    def told(self, now: float, retry_after_s: float | None) -> None:
+        """The platform refused a dial, and may have said for how long."""
+        self._told_until = max(self._told_until, now + (retry_after_s or 0.0))
 
     def earliest(self, now: float, *, burst: bool) -> float:
         """The first instant, not before now, at which a dial is allowed."""
+        instant = max(now, self._told_until)
         if not self._dialled or (burst and len(self._dialled) < 2):  # noqa: PLR2004 - the burst is two
-            return now
-        return max(now, (self._dialled[0] if burst else self._dialled[-1]) + 1.0)
+            return instant
+        return max(instant, (self._dialled[0] if burst else self._dialled[-1]) + 1.0)
 
     def dialled(self, instant: float) -> None:
         """Remember a dial."""

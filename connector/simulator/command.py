@@ -36,7 +36,7 @@ def _addresses(simulator: Simulator, settings: SimulatorSettings) -> str:
     return (
         f"kind      {settings.kind}\n"
         f"streams   {simulator.stream_url}?{settings.position_name}=N\n"
-        f"tokens    POST {simulator.token_url}  (client {settings.client_id})\n"
+        f"tokens    POST {simulator.token_url}  (client {settings.client_id}, access key {settings.access_key[0]})\n"
         f"snapshot  {simulator.snapshot_url}\n"
         f"faults    POST {simulator.base_url}/_ctl/<name>  ·  GET /_ctl/stats  ·  GET /_ctl/ledger?stream=NAME\n"
     )

@@ -1,4 +1,4 @@
-"""A lane's checkpoints on real Kafka: read to their very end, kept small, for a fixed number of lanes (KAFKA.md 8-10)."""
+"""A lane's checkpoints on real Kafka: read to their end, kept small, for a fixed number of lanes (KAFKA.md 8-10)."""
 
 from __future__ import annotations
 

@@ -163,7 +163,13 @@ def forbidden_topic(site: Site) -> Iterator[str]:
 def _allow(site: Site, topic: str) -> None:
     """Take all rules about the topic away: everybody may do everything."""
     rules = AclBindingFilter(
-        ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.TOPIC,
+        topic,
+        ResourcePatternType.LITERAL,
+        "User:ANONYMOUS",
+        "*",
+        AclOperation.ANY,
+        AclPermissionType.ANY,
     )
     for deleted in site.admin.delete_acls([rules]).values():
         deleted.result(PATIENCE_S)

@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from connector.auth.answers import read_http_date, read_retry_after
 from connector.auth.grants import Address, ClientAuth, ClientCredentials, Common
 from connector.auth.oauth import OAuthClient
 from connector.clock import BootClock
@@ -211,15 +210,6 @@ async def test_429_with_retry_after(
     answers(server, {"error": "slow_down"}, 429, {"Retry-After": retry_after})
     error = await refusal(client_of(session, server.url))
     assert (error.status, error.retry_after_s) == (429, seconds)
-
-
-def test_dates() -> None:
-    """Unreadable dates are none; one without a zone is UTC; a Retry-After date without Date says nothing."""
-    assert read_http_date(DATE) == DATE_S
-    assert read_http_date("Tue, 14 Nov 2023 22:13:20 -0000") == DATE_S
-    assert [read_http_date(text) for text in (None, "", "yesterday", "Tue, 99 Nov 99999 22:13:20 GMT")] == [None] * 4
-    assert read_retry_after(DATE, None) is None
-    assert read_retry_after(None, DATE) is None
 
 
 async def test_a_redirect_is_not_followed(server: Server, session: aiohttp.ClientSession) -> None:

@@ -212,7 +212,7 @@ async def test_a_wrong_client_gets_no_token() -> None:
             assert answer.headers["WWW-Authenticate"].startswith("Basic")
         async with client.session.post(url, json=form, headers=CREDENTIALS) as answer:
             assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
-        status, body, _ = await client.token(grant_type="password")
+        status, body, _ = await client.token(grant_type="implicit")
         assert (status, body["error"]) == (400, "unsupported_grant_type")
 
 

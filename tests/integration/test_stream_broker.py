@@ -88,8 +88,10 @@ async def test_back_pressure_longer_than_the_ping_interval(stage: Stage) -> None
             await it.flowing(500)
             async with _frozen(broker, 12.0):
                 await it.until(lambda: it.story("reading paused or resumed", paused=True), "the full buffer")
+                samples = await _memory(it, 8.0)
             await it.flowing(2000)
             await it.finish()
+            assert max(samples) - samples[0] < _FLAT_BYTES, samples
             assert it.count("opens") == 1
             assert not it.failures("network")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,7 @@ class Stage:
         self.directory = directory
         self._room = asyncio.Semaphore(at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.took_s: dict[str, float] = {}
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
 
     def begin(self, voice: Voice, arguments: Mapping[str, object]) -> None:
@@ -44,8 +46,12 @@ class Stage:
         self._tasks[_name(voice, arguments)] = task
 
     async def outcome(self, voice: Voice, arguments: Mapping[str, object]) -> None:
-        """Return once the voice has ended; raises what it raised."""
-        await self._tasks[_name(voice, arguments)]
+        """Return once the voice has ended; raises what it raised. Prints how long it took."""
+        name = _name(voice, arguments)
+        try:
+            await self._tasks[name]
+        finally:
+            print(f"{name} took {self.took_s.get(name, 0.0):.1f} s")  # noqa: T201 - pytest shows it with -rP
 
     @contextlib.asynccontextmanager
     async def own_broker(self, **settings: str) -> AsyncIterator[MavenBroker]:
@@ -71,7 +77,11 @@ class Stage:
 
     async def _sing(self, voice: Voice, arguments: Mapping[str, object]) -> None:
         async with self._room, asyncio.timeout(VOICE_TIMEOUT_S):
-            await voice(self, **arguments)
+            started_s = time.monotonic()
+            try:
+                await voice(self, **arguments)
+            finally:
+                self.took_s[_name(voice, arguments)] = time.monotonic() - started_s
 
 
 def together(voice: Voice) -> Voice:

@@ -42,13 +42,23 @@ class News:
             self._condition.notify_all()
 
     def wait(self, what: str, until: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
-        """Return once ``until`` holds; raises TimeoutError. Looks twenty times a second even if nothing was told."""
+        """Return once ``until`` holds; raises TimeoutError. Looks twenty times a second even if nothing was told.
+
+        A ``KafkaException`` while looking means not yet: a new partition has no leader for a moment.
+        """
         deadline = time.monotonic() + timeout_s
         with self._condition:
-            while not until():
+            while not _holds(until):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{what}: not within {timeout_s:g} s")
                 self._condition.wait(0.05)
+
+
+def _holds(until: Callable[[], bool]) -> bool:
+    try:
+        return until()
+    except KafkaException:
+        return False
 
 
 class Told(News):
@@ -118,9 +128,9 @@ class Roster(News):
         """See :class:`connector.ports.LaneOwner`."""
         self.tell(lambda: setattr(self, "lost_lanes", self.lost_lanes | lanes))
 
-    def wait_for(self, count: int) -> None:
+    def wait_for(self, count: int, timeout_s: float = PATIENCE_S) -> None:
         """Return once so many lanes are ours."""
-        self.wait(f"{count} lanes", lambda: len(self.owned) == count)
+        self.wait(f"{count} lanes", lambda: len(self.owned) == count, timeout_s)
 
 
 class Member:
@@ -181,15 +191,7 @@ class Site:
         self.topics.ensure([self.topic])
         client = self.client
         names = [self.topic, client.checkpoints_topic, client.dead_letter_topic]
-
-        def answer() -> bool:
-            try:
-                read(self.bootstrap, names, committed=False)
-            except KafkaException:
-                return False
-            return True
-
-        News().wait("the topics", answer)
+        News().wait("the topics", lambda: read(self.bootstrap, names, committed=False) is not None)
 
     def events(self, *, committed: bool = True, topic: str | None = None) -> tuple[Record, ...]:
         """What a reader finds in the event topic."""

@@ -118,7 +118,14 @@ def read(
     return tuple(record for record in found if record.offset < ends[record.topic, record.partition])
 
 
-def _ends(bootstrap: str, topics: Collection[str]) -> dict[tuple[str, int], int]:
+def unfinished(bootstrap: str, topics: Collection[str]) -> bool:
+    """Whether a transaction is open in these topics: a read_committed reader must stop before their end."""
+    return _ends(bootstrap, topics, IsolationLevel.READ_COMMITTED) != _ends(bootstrap, topics)
+
+
+def _ends(
+    bootstrap: str, topics: Collection[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+) -> dict[tuple[str, int], int]:
     admin = AdminClient({"bootstrap.servers": bootstrap})
     known = admin.list_topics(timeout=_REQUEST_TIMEOUT_S).topics
     latest = {
@@ -129,7 +136,7 @@ def _ends(bootstrap: str, topics: Collection[str]) -> dict[tuple[str, int], int]
     }
     if not latest:
         return {}
-    asked = admin.list_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+    asked = admin.list_offsets(latest, isolation_level=isolation)
     return {(at.topic, at.partition): future.result(_REQUEST_TIMEOUT_S).offset for at, future in asked.items()}
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
 import orjson
 
 from connector.simulator import Simulator, SimulatorSettings
@@ -29,7 +30,7 @@ from connector.simulator.world import OpenSocket
 from tests.support.bridge_process import BridgeProcess, Configuration, configuration
 from tests.support.broker import fresh_name
 from tests.support.chorus import Stage
-from tests.support.ledger import Record, read
+from tests.support.ledger import Record, read, unfinished
 from tests.support.verdict import Expected, GapSeen, Mark, StreamVerdict, judge
 from tests.support.watch import CheckpointFollower
 
@@ -62,19 +63,23 @@ class Scenario:
         configured: Mapping[str, Any] | None = None,
         **sections: Any,  # noqa: ANN401 - any section of the file
     ) -> None:
-        """``streams``: as in the file, ``topic`` filled in; none: one, :data:`STREAM`. ``configured``: the platform's.
+        """``streams``: as in the file, with ``topic`` and ``on_gap: continue`` filled in; none: one, :data:`STREAM`.
 
+        ``configured``: the platform's settings, those of ``auth`` merged in.
         ``started``: the worker starts at once. ``listening``: the platform does.
         """
         self.kafka = kafka or stage.kafka
         self.group = fresh_name("stream")
         self.topic = f"{self.group}.events"
         self.simulator = Simulator(settings)
+        self.note = ""
+        """What a failure must bring with it: a seed."""
         self.began_ms = 0
         self.stopped_at_s = math.inf
         self._stage = stage
         self._settings = settings
-        self._streams = [{"topic": self.topic, **stream} for stream in streams or [{"name": STREAM}]]
+        given = streams or ({"name": STREAM},)
+        self._streams = [{"topic": self.topic, "on_gap": "continue", **stream} for stream in given]
         self._started, self._listening = started, listening
         platform_options = dict(configured or {})
         self._auth = platform_options.pop("auth", {})
@@ -113,7 +118,8 @@ class Scenario:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            error.add_note(f"group {self.group}; {self.simulator.stats()}\nthe worker's log ends:\n{self._log_tail()}")
+            stats = f"{self.note}; group {self.group}; {self.simulator.stats()}\n{await self._unready()}"
+            error.add_note(f"{stats}\nthe worker's log ends:\n{self._log_tail()}")
         await asyncio.to_thread(self.worker.kill9)
         await self.simulator.stop()
         await asyncio.to_thread(self._follower.__exit__, None, None, None)
@@ -126,6 +132,14 @@ class Scenario:
     async def start(self) -> None:
         """Start the worker (again)."""
         await asyncio.to_thread(self.worker.start)
+
+    async def kill9(self) -> None:
+        """SIGKILL to the worker."""
+        await asyncio.to_thread(self.worker.kill9)
+
+    async def stop(self) -> None:
+        """A soft stop: SIGTERM, and exit code 0 in time."""
+        assert await asyncio.to_thread(self.worker.stop) == 0
 
     async def ready(self) -> None:
         """Return once the worker says that it does all its work."""
@@ -204,6 +218,10 @@ class Scenario:
             error.add_note(f"it is committed up to {self.position(stream)}")
             raise
 
+    async def in_transaction(self) -> bool:
+        """Whether a transaction is open in one of the event topics."""
+        return await asyncio.to_thread(unfinished, self.kafka, self._topics())
+
     def position(self, stream: str = STREAM) -> Mark:
         """How far the stream is committed, as a read_committed reader sees it."""
         checkpoint = self.checkpoint(stream)
@@ -235,26 +253,48 @@ class Scenario:
                 return int(line.split()[1]) * 1024
         raise LookupError("no VmRSS")
 
+    async def _unready(self) -> str:
+        """What the worker itself says is wrong with it."""
+        timeout = aiohttp.ClientTimeout(total=2)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"{self.worker.url}/health/ready") as answer,
+            ):
+                return await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return f"no word from the worker: {error!r}"
+
     def _log_tail(self) -> str:
-        lines = [line for line in self.worker.log_text().splitlines() if "stream state" not in line]
+        dull = ("stream state", "connector.kafka.librdkafka")
+        lines = [line for line in self.worker.log_text().splitlines() if not any(word in line for word in dull)]
         return "\n".join(line[:400] for line in lines[-40:])
 
     # The end --------------------------------------------------------------------------------------------------
 
     async def drained(self) -> None:
         """End the platform's streams, each with a plain event, and wait until everything is committed."""
+        for stream in self._streams:
+            self.log(stream["name"])
         self.simulator.push(2)
         self.simulator.quiet(LONG_S)
         for stream in self._streams:
             await self.committed(stream=stream["name"])
 
     async def finish(
-        self, *, gaps: Iterable[GapSeen] = (), noise: Iterable[bytes] = (), begins: Mapping[str, int] | None = None
+        self,
+        *,
+        gaps: Iterable[GapSeen] | None = (),
+        noise: Iterable[bytes] = (),
+        begins: Mapping[str, int] | None = None,
     ) -> dict[str, StreamVerdict]:
-        """Drain, stop softly (exit code 0), and hold every stream to the promise, with just these gaps and noise."""
+        """Drain, stop softly (exit code 0), and hold every stream to the promise, with just these gaps and noise.
+
+        ``gaps`` None: any gaps, as long as they declare nothing missing that exists.
+        """
         await self.drained()
         self.stopped_at_s = self.simulator.world.now()
-        assert await asyncio.to_thread(self.worker.stop) == 0
+        await self.stop()
         verdicts = await self.judge(begins=begins)
         for verdict in verdicts.values():
             verdict.assert_exact(gaps=gaps, noise=noise)
@@ -270,8 +310,7 @@ class Scenario:
 
     def _judge(self, begins: Mapping[str, int], ended_ms: int) -> dict[str, StreamVerdict]:
         own = [f"{self.group}.{name}" for name in ("checkpoints", "gaps", "dead-letter")]
-        topics = {topic for stream in self._streams for topic in _topics(stream)}
-        records = read(self.kafka, [*topics, *own])
+        records = read(self.kafka, [*self._topics(), *own])
         found: dict[str, StreamVerdict] = {}
         for stream in self._streams:
             name = stream["name"]
@@ -287,6 +326,9 @@ class Scenario:
             )
             found[name] = judge(expected, records, self.group)
         return found
+
+    def _topics(self) -> set[str]:
+        return {topic for stream in self._streams for topic in _topics(stream)}
 
     def _channel(self, stream: str) -> str:
         found = next(each for each in self._streams if each["name"] == stream)

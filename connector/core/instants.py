@@ -1,0 +1,60 @@
+"""Instants as platforms write them and as records carry them: RFC 3339 text, and milliseconds since the Unix epoch."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+Moment = tuple[int, str]
+"""An event's time: milliseconds since the epoch, and RFC 3339 text."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS = -62_135_596_800_000
+_LAST_MS = 253_402_300_799_999
+"""The years 1 to 9999, which RFC 3339 can write (0001-01-01 and 9999-12-31 are what "no time" looks like in .NET)."""
+_is_rfc3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-5][0-9])"
+).fullmatch
+
+
+def read_time(value: object) -> Moment | None:
+    """An event's time from RFC 3339 / ISO 8601 text or integer milliseconds; None where it is neither.
+
+    Text that is RFC 3339 is kept as the platform wrote it. A time without an offset is taken for UTC.
+    """
+    if type(value) is str:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return _read_lower_case(value)
+        # what else Python reads (week dates, a comma, no colons, a space) is not RFC 3339; this form is nearly all
+        if value[-1] == "Z" and value[16] == ":" and value[10] == "T" and value[7] == "-" and value[19] in ".Z":
+            return round(moment.timestamp() * 1000), value
+        return _normal(moment, value)
+    if type(value) is int and _FIRST_MS <= value <= _LAST_MS:
+        return value, rfc3339(value)
+    return None
+
+
+def rfc3339(time_ms: int) -> str:
+    """Milliseconds since the epoch, of the years 1 to 9999, as RFC 3339 text in UTC."""
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _read_lower_case(value: str) -> Moment | None:
+    """RFC 3339 allows ``t`` and ``z``, which Python does not read and not every reader of ``ce_time`` will."""
+    upper = value.upper()
+    try:
+        return None if upper == value else _normal(datetime.fromisoformat(upper), upper)
+    except ValueError:
+        return None
+
+
+def _normal(moment: datetime, text: str) -> Moment:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    ms = min(max(round(moment.timestamp() * 1000), _FIRST_MS), _LAST_MS)
+    if _is_rfc3339(text):
+        return ms, text
+    text = moment.isoformat()
+    return ms, text if _is_rfc3339(text) else rfc3339(ms)

@@ -1,0 +1,82 @@
+"""A socket as the state machine sees it, and how the overlap of two of them ends (DESIGN.md §5). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connector.core.ledger import HoleState
+from connector.core.reconnect import healthy
+from connector.core.states import Policy, Why
+from connector.model import Token
+
+OVERLAP_MAX_S = 2.0
+QUIET_MAX_S = 1.0
+CUT_BEFORE_S = 5.0
+
+
+@dataclass(slots=True)
+class Socket:
+    """One that is open, or whose dial is under way (``opened_at`` is None). ``event_at``: its last item's instant."""
+
+    id: int
+    token: Token
+    why: Why
+    opened_at: float | None = None
+    heard_at: float = 0.0
+    event_at: float | None = None
+    ping_at: float = 0.0
+    advanced: bool = False
+    caught_up: bool = False
+
+    def opened(self, now: float, policy: Policy) -> None:
+        """The handshake is done."""
+        self.opened_at = now
+        self.listen(now, policy)
+
+    def listen(self, now: float, policy: Policy) -> None:
+        """Silence counts from now."""
+        self.heard_at = now
+        self.ping_at = now + policy.ping_s
+
+    def open_for(self, now: float) -> float:
+        """Seconds since the handshake."""
+        return 0.0 if self.opened_at is None else now - self.opened_at
+
+    def healthy(self, now: float) -> bool:
+        """Whether it was good for long enough to forget what failed before it."""
+        return healthy(self.open_for(now), advanced=self.advanced)
+
+    def expired(self, now: float) -> bool:
+        """Whether its token's life is over."""
+        return self.token.expires_at_s is not None and now >= self.token.expires_at_s
+
+    def cut_at(self) -> float | None:
+        """When a sequential hand-over must come at the latest, while the token still lives."""
+        expires = self.token.expires_at_s
+        return None if expires is None else expires - min(CUT_BEFORE_S, self.token.buffer_s / 4)
+
+    def delivers_since(self, other: Socket) -> bool:
+        """Whether it has delivered since the other was opened."""
+        return self.event_at is not None and other.opened_at is not None and self.event_at >= other.opened_at
+
+
+def overlap_deadline(new: Socket, old: Socket) -> float:
+    """When an overlap ends whatever happened; earlier where nothing has happened on the old socket."""
+    since, buffer_s = new.opened_at or 0.0, new.token.buffer_s
+    if old.delivers_since(new):
+        return since + min(OVERLAP_MAX_S, buffer_s / 2)
+    return since + min(QUIET_MAX_S, buffer_s / 8)
+
+
+def judge_overlap(new: Socket, old: Socket, hole: HoleState, now: float) -> str | None:
+    """The input that ends the overlap, or None: ``new_silent`` keeps the old socket, any other promotes the new.
+
+    Where the old delivers and a hole waits, the new one may be the one that skipped it: the old is kept.
+    """
+    if new.caught_up:
+        return "caught_up"
+    if now < overlap_deadline(new, old):
+        return None
+    if new.event_at is None:
+        return "new_silent" if old.delivers_since(new) else "quiet"
+    return "new_silent" if hole is HoleState.WAIT and old.delivers_since(new) else "time_up"

@@ -1,0 +1,176 @@
+"""Random faults from a printed seed, of platform, tokens, network, Kafka and the worker itself; judged by the ledger.
+
+``CCAAS_TEST_SOAK_S`` makes it longer, ``CCAAS_TEST_SEED`` repeats one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.support.chorus import Stage
+from tests.support.maven_broker import MavenBroker
+from tests.support.scenario import Scenario, platform
+from tests.support.seed import SEED, TOLD
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SOAK_S = float(os.environ.get("CCAAS_TEST_SOAK_S", "40"))
+
+_STREAMS = ("a", "b", "c")
+_RATE = 100
+_QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
+_EARLIEST_RESET = 1500
+"""Positions a sequence must have reached before it is reset: more than come to be while a worker is away. Else the new
+sequence passes the old position meanwhile, and no bridge can tell."""
+
+Fault = Callable[[], Awaitable[object]]
+
+
+class _Trouble:
+    """Every fault by name; a draw is a call."""
+
+    def __init__(self, it: Scenario, broker: MavenBroker, rng: random.Random) -> None:
+        self._it, self._broker, self._rng = it, broker, rng
+        self._reset: set[str] = set()
+
+    def draw(self) -> tuple[str, Fault]:
+        """The next fault; those of Kafka and of the process are seldom."""
+        often = [self.abort, self.close, self.expire, self.freeze, self.duplicate, self.refuse, self.mute, self.late]
+        often += [self.accept_then_close, self.tokens, self.poison, self.misdate, self.jump, self.burst, self.reset]
+        seldom = [self.kill_broker, self.freeze_broker, self.kill_worker, self.stop_worker, self.suspend_worker]
+        fault = self._rng.choice(often if self._rng.random() < 0.85 else seldom)
+        return fault.__name__, fault
+
+    def _stream(self) -> str | None:
+        return self._rng.choice([*_STREAMS, None])
+
+    async def abort(self) -> object:
+        """TCP resets."""
+        return self._it.simulator.abort(self._stream())
+
+    async def close(self) -> object:
+        """Close frames of several meanings."""
+        return self._it.simulator.close_sockets(self._rng.choice([1000, 1001, 1008, 1011, 4001]), "", self._stream())
+
+    async def expire(self) -> object:
+        """The end of every token."""
+        return self._it.simulator.expire_tokens()
+
+    async def freeze(self) -> object:
+        """Silence, TCP open."""
+        return self._it.simulator.freeze(self._rng.uniform(0.2, 3.0), self._stream(), new=self._rng.random() < 0.3)
+
+    async def duplicate(self) -> object:
+        """Events once more."""
+        return self._it.simulator.duplicate(self._rng.choice([1, 20, 300]), self._stream())
+
+    async def refuse(self) -> object:
+        """Refused handshakes."""
+        status = self._rng.choice([401, 403, 409, 429, 500, 503])
+        return self._it.simulator.refuse(self._rng.uniform(0.2, 2.0), status, stream=self._stream())
+
+    async def mute(self) -> object:
+        """New sockets that stay silent."""
+        return self._it.simulator.mute(self._rng.uniform(0.2, 1.5), self._stream(), for_life=True)
+
+    async def late(self) -> object:
+        """New sockets that are late."""
+        return self._it.simulator.delay_open(self._rng.uniform(0.1, 1.0), 5.0, self._stream())
+
+    async def accept_then_close(self) -> object:
+        """Handshakes that come to nothing."""
+        return self._it.simulator.accept_then_close(self._rng.uniform(0.2, 2.0), stream=self._stream())
+
+    async def tokens(self) -> object:
+        """A token endpoint in trouble."""
+        kind = self._rng.choice(("429", "invalid_grant", "401", "500", "slow", "garbage"))
+        return self._it.simulator.token_trouble(kind, seconds=self._rng.uniform(0.5, 3.0))  # type: ignore[arg-type]
+
+    async def poison(self) -> object:
+        """Unreadable items at positions."""
+        kind = self._rng.choice(("bad_json", "invalid_utf8", "no_position", "string_position", "deep_nesting"))
+        return self._it.simulator.poison(kind, self._stream())  # type: ignore[arg-type]
+
+    async def misdate(self) -> object:
+        """Wrong dates."""
+        return self._it.simulator.misdate(self._rng.choice(["future", "1970"]), self._stream())  # type: ignore[arg-type]
+
+    async def jump(self) -> object:
+        """Positions that never come to be."""
+        return self._it.simulator.jump(self._rng.choice([1, 5, 50]), self._stream())
+
+    async def burst(self) -> object:
+        """Many events at once."""
+        return self._it.simulator.push(self._rng.choice([10, 500]), self._stream())
+
+    async def reset(self) -> object:
+        """A sequence that starts anew; once a stream, and not early."""
+        stream = self._rng.choice(_STREAMS)
+        if stream in self._reset or self._it.head(stream)[1] < _EARLIEST_RESET or not self._it.open_sockets(stream):
+            return None
+        self._reset.add(stream)
+        return self._it.simulator.reset(stream)
+
+    async def kill_broker(self) -> object:
+        """A power cut of Kafka."""
+        self._broker.kill()
+        return await asyncio.to_thread(self._broker.start)
+
+    async def freeze_broker(self) -> object:
+        """Kafka stands still."""
+        self._broker.freeze()
+        await asyncio.sleep(self._rng.uniform(0.5, 8.0))
+        return self._broker.thaw()
+
+    async def kill_worker(self) -> object:
+        """A crash."""
+        await self._it.kill9()
+        return await self._it.start()
+
+    async def stop_worker(self) -> object:
+        """A soft stop."""
+        await self._it.stop()
+        return await self._it.start()
+
+    async def suspend_worker(self) -> object:
+        """The process stands still, as a suspended machine."""
+        self._it.worker.freeze()
+        await asyncio.sleep(self._rng.uniform(0.5, 9.0))
+        return self._it.worker.thaw()
+
+
+async def test_soak(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever goes wrong, and several things at a time: everything once, in order, or truly in a gap record."""
+    with capsys.disabled():
+        sys.stdout.write(f" {TOLD} ")
+    rng = random.Random(SEED)
+    settings = platform(rate=_RATE, token_life_s=5, retention_s=100_000)
+    configured = {"ping_seconds": 0.5, "silence_seconds": 2}
+    streams = [{"name": name} for name in _STREAMS]
+    async with (
+        stage.own_broker() as broker,
+        Scenario(
+            stage, settings, *streams, kafka=broker.bootstrap, lanes=2, configured=configured, network=_QUICK, commit={}
+        ) as it,
+    ):
+        it.note = f"{TOLD}; "
+        await it.ready()
+        trouble = _Trouble(it, broker, rng)
+        began = time.monotonic()
+        while time.monotonic() - began < SOAK_S:
+            name, fault = trouble.draw()
+            it.note += f"{time.monotonic() - began:.2f} {name}, "
+            await fault()
+            await asyncio.sleep(rng.choice([0.0, 0.05, 0.3, 1.0]))
+        it.simulator.clear()
+        await it.ready()
+        for name in _STREAMS:
+            await it.flowing(10, name)
+        await it.finish(gaps=None)
