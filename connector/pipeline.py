@@ -16,15 +16,15 @@ from typing import NamedTuple
 from connector import telemetry
 from connector.anchor import first_checkpoint
 from connector.connection import StreamConnection
-from connector.core.envelope import Moment, read_time, sha256
+from connector.core.dead_letter import sha256
+from connector.core.envelope import IMPLAUSIBLE_MS
 from connector.core.frames import Event, Unread
+from connector.core.instants import Moment, read_time
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
 from connector.model import Checkpoint, Gap
 from connector.outbox import Outbox
 from connector.parts import Parts, StreamPlan
 from connector.rebuild import Rebuild
-
-_IMPLAUSIBLE_MS = 24 * 3600 * 1000
 
 
 class Item(NamedTuple):
@@ -73,8 +73,9 @@ class StreamPipeline:
 
     # ------------------------------------------------------------------ life
 
-    def start(self, checkpoint: Checkpoint | None) -> None:
+    def start(self, checkpoint: Checkpoint | None, incarnation: int = 0) -> None:
         """Go on from a checkpoint; None: the stream is new, and its first commit says where it begins."""
+        self._outbox.incarnation = incarnation
         if checkpoint is None:
             self._anchoring = self._parts.shared.spawn(self._anchor())
             return
@@ -83,6 +84,7 @@ class StreamPipeline:
 
     def _go_on(self, checkpoint: Checkpoint) -> None:
         self._begin(checkpoint)
+        self.halted = False
         if checkpoint.stopped and self.plan.on_gap == "stop":
             self._halt()
             return
@@ -117,8 +119,7 @@ class StreamPipeline:
     def restart(self, checkpoint: Checkpoint, incarnation: int) -> None:
         """Kafka stands before what was read: begin again from there."""
         self.abandon("starting again")
-        self._outbox.incarnation = incarnation
-        self.start(checkpoint)
+        self.start(checkpoint, incarnation)
 
     def committed(self, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
         """Room again: a transaction committed."""
@@ -148,6 +149,7 @@ class StreamPipeline:
         """See :class:`connector.connection.Reader`."""
         position = self._ledger.high if self.plan.resumes else None
         if position is None and self._continues and not self.connection.connected:
+            self._tell_time()
             self._ledger.lost_track()
             self._deliver_due(None)
             self._submit()
@@ -162,6 +164,7 @@ class StreamPipeline:
 
     def hole(self) -> HoleState:
         """See :class:`connector.connection.Reader`."""
+        self._tell_time()
         hole = self._judge_hole()
         self._submit()
         return hole
@@ -174,7 +177,7 @@ class StreamPipeline:
             self._open_batch()
         self._touched.setdefault(socket, False)
         ledger, envelope, outbox, time_of = self._ledger, self._envelope, self._outbox, self.plan.event_time
-        for item in self._parts.frames.read(frame):
+        for item in () if self.halted else self._parts.frames.read(frame):
             if type(item) is Event:
                 position, document, raw = item
                 moment = read_time(time_of(document))
@@ -191,20 +194,27 @@ class StreamPipeline:
                 self._duplicates += 1
             else:
                 self._deliver_due(socket)
+                if self.halted:
+                    break
         if outbox.at_limit:
             self._hand_over()
 
     def _open_batch(self) -> None:
         self._scheduled = True
         self._now = self._parts.shared.clock.now()
-        wall_ms = time.time_ns() // 1_000_000
-        self._horizon_ms = wall_ms + _IMPLAUSIBLE_MS
-        self._envelope.at(wall_ms, self._parts.shared.limits)
+        self._tell_time()
         asyncio.get_running_loop().call_soon(self._guarded_hand_over)
+
+    def _tell_time(self) -> None:
+        wall_ms = time.time_ns() // 1_000_000
+        self._horizon_ms = wall_ms + IMPLAUSIBLE_MS
+        self._envelope.at(wall_ms, self._parts.shared.limits)
 
     def _deliver_due(self, socket: int | None) -> None:
         """What the ledger has let go of, in order."""
         for step in self._ledger.take():
+            if self.halted:
+                return
             match step:
                 case Deliver(position, _, Item(moment, document, raw)):
                     entry, urgent = self._envelope.event(self._outbox.epoch, position, moment, document, raw)
@@ -213,27 +223,24 @@ class StreamPipeline:
                         self._touched[socket] = True
                 case Unreadable(after, _, _, _, item):
                     reason = item.reason if isinstance(item, Unread) else "position_back"
-                    self._outbox.add(self._envelope.dead_letter(step, item.raw, reason))
+                    self._outbox.add(self._envelope.dead_letter(self._outbox.epoch, step, item.raw, reason))
                     self._observe(telemetry.DeadLettered(self.plan.name, after, reason))
                 case GapFound(gap):
                     self._observe(telemetry.GapRecorded(self.plan.name, gap))
-                    if self._record_gap(gap):
-                        return
+                    self._record_gap(gap)
 
-    def _record_gap(self, gap: Gap) -> bool:
-        """By ``on_gap``; True where the stream ends with it."""
-        outbox, entry = self._outbox, self._envelope.gap(gap, gap.last or 0)
+    def _record_gap(self, gap: Gap) -> None:
+        """By ``on_gap``."""
+        outbox, entry = self._outbox, self._envelope.gap(gap)
         if self.plan.on_gap == "snapshot":
             self._rebuild.gap(entry, gap)
-            return False
+            return
         outbox.turn_epoch(gap.epoch)
         if self.plan.on_gap == "continue":
             outbox.add(entry)
-            return False
-        outbox.submit()
-        outbox.stopped(entry)
-        self._halt()
-        return True
+        else:
+            outbox.stop_with(entry)
+            self._halt()
 
     # ------------------------------------------------------------------ hand-over
 
@@ -255,7 +262,7 @@ class StreamPipeline:
     def _expire(self) -> None:
         """The ledger has waited long enough for an explanation."""
         self._timer = None
-        self._envelope.at(time.time_ns() // 1_000_000, self._parts.shared.limits)
+        self._tell_time()
         self._ledger.expire(self._parts.shared.clock.now())
         self._deliver_due(None)
         self._hand_over()

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 
 from connector import telemetry
 from connector.anchor import DUE, fetch_snapshot
+from connector.core.envelope import settled
 from connector.core.snapshot import SnapshotRecords
 from connector.model import Entry, Gap, TopicLimits
-from connector.outbox import Outbox
+from connector.outbox import Outbox, Place
 from connector.parts import Parts, StreamPlan
 from connector.ports import Snapshot
 
 _CHUNK = 500
+_CHUNK_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Rebuild:
         self._outbox = outbox
         self._gaps: list[_Marked] = []
         self._task: asyncio.Task[None] | None = None
+        self._owed = False
+        self._patient_until = 0.0
+        self._walled = False
+        self._placing: tuple[Place, str] | None = None
         self._reached = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -53,25 +59,28 @@ class Rebuild:
     def gap(self, entry: Entry, gap: Gap) -> None:
         """A gap was found: its record, which says what became of the snapshot, waits for it."""
         outbox = self._outbox
-        if not self.active:
-            outbox.submit()
-            outbox.raise_wall(outbox.place)
-            outbox.snapshot_id = DUE
+        outbox.flush()
+        if not self._walled:  # a snapshot that was asked for before the gap was found may lack what is missing
+            self._raise_wall()
+            self._cancel()
             self._start()
         outbox.turn_epoch(gap.epoch)
+        if self._placing is not None and (gap.epoch, gap.last or 0) <= self._placing[0]:
+            outbox.add(settled(entry, "done", self._placing[1]))
+            return
         outbox.add(entry)
         self._gaps.append(_Marked(entry, gap))
 
     def resume(self) -> None:
         """The checkpoint says that a snapshot is due, or was begun and not ended."""
+        self._owed = True
         self._start()
 
     def stop(self) -> None:
         """Give up; the checkpoint still says what is due."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._cancel()
         self._gaps.clear()
+        self._owed = self._walled = False
 
     def committed(self) -> None:
         """A transaction committed: there may be room for more of the snapshot."""
@@ -82,22 +91,47 @@ class Rebuild:
     def _start(self) -> None:
         self._task = self._parts.shared.spawn(self._run())
 
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._placing = None
+
+    def _raise_wall(self) -> None:
+        self._walled = True
+        self._patient_until = self._parts.shared.clock.now() + self._plan.snapshot_patience_s
+        self._outbox.raise_wall(self._outbox.place)
+        self._outbox.snapshot_id = DUE
+
     async def _run(self) -> None:
-        while True:
-            snapshot = await fetch_snapshot(self._plan, self._parts, self._plan.snapshot_patience_s)
-            self._outbox.submit()
+        while self._owed or self._gaps:
+            walled, epoch = self._walled, self._outbox.epoch
+            snapshot = await self._fetch()
+            self._outbox.flush()
             if snapshot is None:
                 self._settle_gaps("failed", None)
-                self._outbox.snapshot_id = None
-                break
+                self._owed = self._owed and walled  # without a wall it is asked for until it is had, if there is one
+                self._outbox.snapshot_id = DUE if self._owed else None
+                self._drop_wall()
+                continue
             try:
-                await self._place(snapshot)
+                if epoch == self._outbox.epoch:  # else nobody can tell which sequence its position belongs to
+                    await self._place(snapshot)
             finally:
                 snapshot.close()
-            if not self._gaps:
-                break
         self._task = None
-        self._outbox.drop_wall()
+        self._drop_wall()
+
+    async def _fetch(self) -> Snapshot | None:
+        """Behind a wall only for so long; without one nothing waits for it."""
+        if not self._walled:
+            return await fetch_snapshot(self._plan, self._parts, None)
+        left_s = max(0.0, self._patient_until - self._parts.shared.clock.now())
+        try:
+            async with asyncio.timeout(left_s):
+                return await fetch_snapshot(self._plan, self._parts, left_s)
+        except TimeoutError:
+            return None
 
     async def _place(self, snapshot: Snapshot) -> None:
         """Write a snapshot behind the events that it holds; gaps behind it want another one."""
@@ -107,41 +141,51 @@ class Rebuild:
         upto = max([(outbox.epoch, snapshot.position), *places[:1]])  # it was taken after the first gap was found
         self._settle_gaps("done", snapshot_id, sum(place <= upto for place in places))
         self._reached.clear()
-        outbox.raise_wall(upto, self._reached.set)
+        self._walled, self._placing = True, (upto, snapshot_id)
+        outbox.raise_wall(upto, self._wall_reached)
         await self._reached.wait()
         await self._write(snapshot, snapshot_id)
+        self._owed = False
+        self._patient_until = self._parts.shared.clock.now() + self._plan.snapshot_patience_s
+
+    def _wall_reached(self) -> None:
+        self._placing = None
+        self._reached.set()
 
     async def _write(self, snapshot: Snapshot, snapshot_id: str) -> None:
         outbox, envelope, topic = self._outbox, self._parts.envelope, self._plan.topic
         partitions = self._parts.shared.limits.get(topic, TopicLimits(1)).partitions
         now_ms = time.time_ns() // 1_000_000
-        records = SnapshotRecords(envelope, topic, snapshot_id, snapshot.as_of_ms, now_ms)
+        records = SnapshotRecords(envelope, topic, snapshot_id, snapshot.as_of_ms, now_ms, outbox.handed_records)
         place = outbox.handed
-        outbox.write(records.begin(place, partitions))
+        outbox.write(place[0], records.begin(place, partitions))
         chunk: list[Entry] = []
+        chunk_bytes = 0
         for raw in snapshot.conversations():
             chunk.append(records.conversation(place, raw))
-            if len(chunk) == _CHUNK:
+            chunk_bytes += len(raw)
+            if len(chunk) == _CHUNK or chunk_bytes >= _CHUNK_BYTES:
                 await self._wait_for_room()
-                outbox.write(chunk)
-                chunk = []
+                outbox.write(place[0], chunk)
+                chunk, chunk_bytes = [], 0
         if chunk:
-            outbox.write(chunk)
+            outbox.write(place[0], chunk)
         outbox.snapshot_id = None
-        outbox.write(records.end(place, partitions))
+        outbox.write(place[0], records.end(place, partitions))
         self._parts.shared.observe(telemetry.SnapshotWritten(self._plan.name, snapshot_id, place[1], len(snapshot)))
 
     async def _wait_for_room(self) -> None:
-        while self._outbox.in_hand_events >= self._plan.buffer_events + _CHUNK:
+        await asyncio.sleep(0)  # sockets and other streams come first
+        while not self._outbox.lane_has_room():
             self._room.clear()
             await self._room.wait()
 
+    def _drop_wall(self) -> None:
+        self._walled = False
+        self._outbox.drop_wall()
+
     def _settle_gaps(self, outcome: str, snapshot_id: str | None, count: int | None = None) -> None:
         """Gap records learn what became of their snapshot."""
-        settled, self._gaps = (self._gaps, []) if count is None else (self._gaps[:count], self._gaps[count:])
-        envelope = self._parts.envelope
-        new = {
-            id(m.entry): envelope.gap(m.gap, m.gap.last or 0, snapshot=outcome, snapshot_id=snapshot_id)
-            for m in settled
-        }
+        marked, self._gaps = (self._gaps, []) if count is None else (self._gaps[:count], self._gaps[count:])
+        new = {id(m.entry): settled(m.entry, outcome, snapshot_id) for m in marked}
         self._outbox.rewrite(lambda entry: new.get(id(entry), entry))

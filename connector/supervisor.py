@@ -31,6 +31,7 @@ class _LaneRuntime:
     writer: Lane
     pipelines: dict[str, StreamPipeline] = field(default_factory=dict)
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    incarnations: dict[str, int] = field(default_factory=dict)
     held: bool = False
 
 
@@ -152,7 +153,11 @@ class Supervisor:
     def rewound(self, lane: int, checkpoint: Checkpoint, incarnation: int) -> None:
         """See :class:`connector.ports.LaneListener`."""
         runtime = self._lanes.get(lane)
-        pipeline = runtime.pipelines.get(checkpoint.stream) if runtime is not None else None
+        if runtime is None:
+            return
+        runtime.checkpoints[checkpoint.stream] = checkpoint
+        runtime.incarnations[checkpoint.stream] = incarnation
+        pipeline = runtime.pipelines.get(checkpoint.stream)
         if pipeline is not None:
             pipeline.restart(checkpoint, incarnation)
 
@@ -194,7 +199,7 @@ class Supervisor:
     def _again(self, runtime: _LaneRuntime, stream: str) -> None:
         if runtime in self._lanes.values() and stream not in runtime.pipelines:
             pipeline = runtime.pipelines[stream] = self._make_pipeline(stream, runtime.writer)
-            pipeline.start(runtime.checkpoints.get(stream))
+            pipeline.start(runtime.checkpoints.get(stream), runtime.incarnations.get(stream, 0))
 
     def unready(self) -> list[str]:
         """Reasons why this worker does not do all its work; none where it does."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 _BURST_S = 0.1
+_DEBT_S = 2.0
+"""Urgent commits may run ahead of the budget; what they leave to others to wait is no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +59,5 @@ class CommitBudget:
         """Take one commit; returns the instant from which it may happen."""
         with self._lock:
             earliest = max(now, self._next - _BURST_S)
-            self._next = max(now, self._next) + self._interval_s
+            self._next = min(max(now, self._next) + self._interval_s, now + _DEBT_S)
             return earliest

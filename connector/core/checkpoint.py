@@ -9,7 +9,8 @@ from itertools import takewhile
 
 import orjson
 
-from connector.core.envelope import rfc3339
+from connector.core.instants import rfc3339
+from connector.core.unreadables import REMEMBERED
 from connector.errors import CheckpointVersionError
 from connector.model import Batch, Checkpoint, DeadLetterId, Entry
 
@@ -74,8 +75,7 @@ def advance(known: Checkpoint, batches: Sequence[Batch], offsets: Offsets) -> Ch
         if batch.entries:
             known = _advance_over(known, batch)
         if batch.complete_until_ms is not None:
-            until = max(batch.complete_until_ms, known.complete_until_ms or batch.complete_until_ms)
-            known = replace(known, complete_until_ms=until)
+            known = replace(known, complete_until_ms=_later(batch.complete_until_ms, known.complete_until_ms))
     if not offsets:
         return known
     merged = {topic: dict(by_partition) for topic, by_partition in known.offsets.items()}
@@ -96,8 +96,8 @@ def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
         epoch=batch.epoch,
         position=last.position if known.position is not None or last.position else None,
         event_time_ms=event_time_ms if event_time_ms is not None else known.event_time_ms,
-        complete_until_ms=event_time_ms if event_time_ms is not None else known.complete_until_ms,
-        dead_letters=tuple(dead_letters),
+        complete_until_ms=_later(event_time_ms, known.complete_until_ms),
+        dead_letters=tuple(dead_letters[-REMEMBERED:]),
         snapshot_id=batch.snapshot_id,
         snapshot_records=last.snapshot_records,
         stopped=batch.stopped,
@@ -107,6 +107,10 @@ def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
 def _is_behind(entry: Entry) -> bool:
     """Whether an entry stands behind its position rather than for it: a dead letter, a snapshot's record."""
     return entry.ordinal > 0 or entry.snapshot_records > 0
+
+
+def _later(one_ms: int | None, other_ms: int | None) -> int | None:
+    return max((ms for ms in (one_ms, other_ms) if ms is not None), default=None)
 
 
 def _text(time_ms: int | None) -> str | None:

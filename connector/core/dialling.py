@@ -75,17 +75,19 @@ class Dialling:
         """Emergency: not a network failure. With a newer token dial at once; else one refresh, then dial."""
         self._report_dead(generation, detail)
         if self._credential.usable(now) is None and self._credential.failed(now):
-            self._refused(event, detail)
+            self._refused(now, event, detail)
         else:
             self._dial(now, event, Why.EMERGENCY)
 
-    def _refused(self, event: str, detail: str) -> None:
-        self._due, self._why = self._credential.refused_until, Why.EMERGENCY
+    def _refused(self, now: float, event: str, detail: str) -> None:
+        self._due = max(self._credential.refused_until, self._pacer.earliest(now, burst=True))
+        self._why = Why.EMERGENCY
         self._out.append(Setback("auth", detail, self._due))
         self._go(event, State.REFUSED)
 
     def _network_failed(self, now: float, event: str, detail: str, retry_after_s: float | None = None) -> None:
-        self._due, self._why = self.backoff.failed(now, self._complete_at, retry_after_s), Why.NETWORK
+        due = self.backoff.failed(now, self._complete_at, retry_after_s)
+        self._due, self._why = max(due, self._pacer.earliest(now, burst=False)), Why.NETWORK
         self._out.append(Setback("network", detail, self._due))
         self._go(event, State.BREAKER_OPEN if self.backoff.breaker_open else State.BACKING_OFF)
 

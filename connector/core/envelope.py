@@ -6,53 +6,23 @@ event byte for byte.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import orjson
 
-from connector.core.ledger import Unreadable
+from connector.core import dead_letter
+from connector.core.instants import Moment, rfc3339
 from connector.core.pointer import Lookup, compile_pointer
 from connector.core.routing import Router
+from connector.core.steps import Unreadable
 from connector.model import Entry, Gap, Headers, TopicLimits
 
-DEAD_LETTER_MAX_BYTES = 900 * 1024
+IMPLAUSIBLE_MS = 24 * 3600 * 1000
+"""An event dated so much later than now says nothing of how far its stream has come."""
 _FUTURE_MS = 55 * 60 * 1000
 _SPECVERSION = ("ce_specversion", b"1.0")
 _JSON = ("content-type", b"application/json")
-_BYTES = ("content-type", b"application/octet-stream")
-_RFC3339_LENGTH = 20
-
-Moment = tuple[int, str]
-"""An event's time: milliseconds since the epoch, and RFC 3339 text."""
-
-
-def read_time(value: object) -> Moment | None:
-    """An event's time from RFC 3339 / ISO 8601 text or integer milliseconds; None where it is neither."""
-    if type(value) is str:
-        try:
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-                value = moment.isoformat()
-            ms = round(moment.timestamp() * 1000)
-        except (ValueError, OverflowError):
-            return None
-        well_formed = len(value) >= _RFC3339_LENGTH and value[10] == "T"
-        return ms, value if well_formed else moment.isoformat()
-    if type(value) is int:
-        try:
-            return value, rfc3339(value)
-        except (ValueError, OverflowError, OSError):
-            return None
-    return None
-
-
-def rfc3339(time_ms: int) -> str:
-    """Milliseconds since the epoch as RFC 3339 text in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +56,7 @@ class Envelope:
         self.router = router
         self._source = ("ce_source", identity.source.encode())
         self._key: list[Lookup] = [compile_pointer(pointer) for pointer in key]
-        self._first_key = self._key[0] if self._key else compile_pointer("/ ")
+        self._first_key = self._key[0] if self._key else _nowhere
         self._type = compile_pointer(event_type)
         self.type_prefix = type_prefix
         self._gaps = f"{identity.group}.gaps"
@@ -106,7 +76,7 @@ class Envelope:
     def event(
         self, epoch: int, position: int, moment: Moment | None, document: object, raw: bytes
     ) -> tuple[Entry, bool]:
-        """The record of one event, and whether it is urgent."""
+        """The record of one event, and whether it is urgent; :meth:`at` has told the present before."""
         found = self._type(document)
         event_type = found if type(found) is str and found else ""
         topic, urgent = self.router.route(event_type)
@@ -128,6 +98,8 @@ class Envelope:
         if not oldest <= time_ms <= newest:
             self.clamped += 1
             timestamp_ms = oldest if time_ms < oldest else newest
+            if time_ms >= self._now_ms + IMPLAUSIBLE_MS:
+                return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, None), urgent
         return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, time_ms), urgent
 
     def key(self, document: object) -> str | bytes:
@@ -143,20 +115,19 @@ class Envelope:
                 return orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
         return self.identity.stream
 
-    def dead_letter(self, step: Unreadable[object], raw: bytes, reason: str) -> Entry:
+    def dead_letter(self, epoch: int, step: Unreadable[object], raw: bytes, reason: str) -> Entry:
         """The record of an unreadable item, in its place in the order."""
-        digest = step.sha256 or sha256(raw)
-        headers = _dead_letter_headers(self.identity.stream, raw, reason, digest, (step.after, step.ordinal))
+        stream, digest = self.identity.stream, step.sha256 or dead_letter.sha256(raw)
+        headers = dead_letter.headers_of(stream, epoch, (step.after, step.ordinal), raw, reason, digest)
         if step.covers is not None:
             headers.append(("covers", str(step.covers)))
-        value = raw[:DEAD_LETTER_MAX_BYTES]
-        key = self.identity.stream
+        value = raw[: dead_letter.MAX_BYTES]
         return Entry(
-            step.after, step.ordinal, self._dead_letters, key, value, headers, self._now_ms, None, sha256=digest
+            step.after, step.ordinal, self._dead_letters, stream, value, headers, self._now_ms, None, sha256=digest
         )
 
-    def gap(self, gap: Gap, high: int, *, snapshot: str = "none", snapshot_id: str | None = None) -> Entry:
-        """The gap record; once it is written, everything up to ``high`` is accounted for."""
+    def gap(self, gap: Gap) -> Entry:
+        """The gap record; once it is written, everything up to the gap's end is accounted for."""
         value = orjson.dumps(
             {
                 "v": 1,
@@ -168,34 +139,18 @@ class Envelope:
                 "to_time": None if gap.last_time_ms is None else rfc3339(gap.last_time_ms),
                 "reason": str(gap.reason),
                 "detected_at": rfc3339(self._now_ms),
-                "snapshot": snapshot,
-                "snapshot_id": snapshot_id,
+                "snapshot": "none",
+                "snapshot_id": None,
             }
         )
-        return Entry(high, 0, self._gaps, self.identity.stream, value, [_JSON], self._now_ms, None)
+        return Entry(gap.last or 0, 0, self._gaps, self.identity.stream, value, [_JSON], self._now_ms, None)
 
 
-def refused(entry: Entry, stream: str, topic: str, reason: str) -> Entry:
-    """The dead letter, for ``topic``, of an event that Kafka does not take; it stands for the event's position."""
-    headers = _dead_letter_headers(stream, entry.value, reason, sha256(entry.value), (entry.position - 1, 1))
-    headers += [("position", str(entry.position)), ("covers", str(entry.position))]
-    return entry._replace(topic=topic, key=stream, value=entry.value[:DEAD_LETTER_MAX_BYTES], headers=headers)
+def settled(gap_record: Entry, snapshot: str, snapshot_id: str | None) -> Entry:
+    """The gap record once it is known what became of its snapshot: ``done`` or ``failed``."""
+    fields = orjson.loads(gap_record.value)
+    return gap_record._replace(value=orjson.dumps({**fields, "snapshot": snapshot, "snapshot_id": snapshot_id}))
 
 
-def _dead_letter_headers(stream: str, raw: bytes, reason: str, digest: str, place: tuple[int, int]) -> Headers:
-    headers: Headers = [
-        ("reason", reason),
-        ("stream", stream),
-        ("after_position", str(place[0])),
-        ("ordinal", str(place[1])),
-        ("sha256", digest),
-        _BYTES,
-    ]
-    if len(raw) > DEAD_LETTER_MAX_BYTES:
-        headers.append(("truncated", str(len(raw))))
-    return headers
-
-
-def sha256(raw: bytes) -> str:
-    """Hex SHA-256 of an item's bytes."""
-    return hashlib.sha256(raw).hexdigest()
+def _nowhere(_document: object) -> None:
+    return None

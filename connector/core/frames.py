@@ -6,6 +6,7 @@ the topic as the platform wrote them. What cannot be read is returned as such, i
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,12 @@ import orjson
 
 from connector.core.pointer import compile_pointer
 
+_SPACE = b" \t\r\n"
+_SCAN_MAX_BYTES = 4 * 1024 * 1024
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL).finditer
+_CLOSES = {b"[": b"]", b"{": b"}"}
+_ENDS = frozenset(_CLOSES.values())
+_is_array = re.compile(rb"[ \t\r\n]*\[").match
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -49,7 +56,7 @@ class FrameReader:
             elements = _cut(frame)
             if elements is not None and len(elements) == len(document):
                 return [self._item(*pair) for pair in zip(document, elements, strict=True)]
-            return [Unread("not_json", frame)]
+            return self._salvage(frame)
         return [Unread("not_an_object", frame)]
 
     def _item(self, document: object, raw: bytes) -> Event | Unread:
@@ -62,7 +69,7 @@ class FrameReader:
 
     def _salvage(self, frame: bytes) -> list[Event | Unread]:
         """One bad element must not take the frame's good ones with it."""
-        elements = _cut(frame) if frame[:64].lstrip()[:1] == b"[" else None
+        elements = (_cut(frame) or _scan(frame)) if _is_array(frame) else None
         return [Unread("not_json", frame)] if elements is None else [self._read_element(raw) for raw in elements]
 
     def _read_element(self, raw: bytes) -> Event | Unread:
@@ -78,3 +85,33 @@ def _cut(frame: bytes) -> list[bytes] | None:
         return [bytes(element) for element in _ELEMENTS.decode(frame)]
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _scan(frame: bytes) -> list[bytes] | None:
+    """The elements of an array by its brackets and quotes alone, whatever is between them; None where they don't pair.
+
+    An element with a NaN in it, or nested deeper than parsers go, is cut out like any other.
+    """
+    if len(frame) > _SCAN_MAX_BYTES:
+        return None
+    elements: list[bytes] = []
+    closing: list[bytes] = []
+    begin = 0
+    for token in _TOKENS(frame):
+        mark = token.group()
+        if mark in _CLOSES:
+            closing.append(_CLOSES[mark])
+            begin = begin or token.end()
+        elif mark == b",":
+            if len(closing) == 1:
+                elements.append(frame[begin : token.start()].strip(_SPACE))
+                begin = token.end()
+        elif mark in _ENDS:
+            if not closing or closing.pop() != mark:
+                return None
+            if not closing:
+                elements.append(frame[begin : token.start()].strip(_SPACE))
+                return [raw for raw in elements if raw] if not frame[token.end() :].strip(_SPACE) else None
+        elif mark == b'"':
+            return None
+    return None

@@ -66,7 +66,7 @@ class Handover(Dialling):
 
     def token_ready(self, token: Token, now: float) -> list[Command]:
         """A token is there; of a greater generation than any before, or it is ignored."""
-        if self._credential.offer(token):
+        if self._credential.offer(token) and self.state is not State.STOPPED:
             if self._credential.usable(now) is None:
                 self._report_dead(token.generation, "expired")
             elif self.state is State.AWAITING_TOKEN:
@@ -107,7 +107,7 @@ class Handover(Dialling):
             self._token_died(failed.token.generation, now, "unauthorized", failure.describe())
         elif failure.kind is FailureKind.FORBIDDEN:
             self._credential.forbidden(now)
-            self._refused("forbidden", failure.describe())
+            self._refused(now, "forbidden", failure.describe())
         else:
             self._network_failed(now, "failed", failure.describe(), failure.retry_after_s)
         return self._take()
@@ -143,11 +143,13 @@ class Handover(Dialling):
         self._hole = hole
         if self.state is State.OVERLAP:
             self._judge_overlap(now)
-        elif hole is HoleState.PROBE and self.state is State.LIVE and self._credential.usable(now) is not None:
-            self._due, self._why = self._pacer.earliest(now, burst=True), Why.PROBE
-            self._go("suspected", State.ROTATION_DUE)
-        elif hole is HoleState.PROBE and self.state is State.ROTATION_DUE and self._due > now + _REDIAL_PACE_S:
-            self._dial(now, "suspected", self._why)  # a rotation that waits for its hour asks as well
+        elif hole is HoleState.PROBE and self._credential.usable(now) is not None:
+            earliest = self._pacer.earliest(now, burst=True)
+            if self.state is State.LIVE:
+                self._due, self._why = earliest, Why.PROBE
+                self._go("suspected", State.ROTATION_DUE)
+            elif self.state is State.ROTATION_DUE and earliest <= now < self._due - _REDIAL_PACE_S:
+                self._dial(now, "suspected", self._why)  # a rotation that waits for its hour asks as well
         return self._take()
 
     def heard(self, socket: int, now: float) -> None:
@@ -199,7 +201,8 @@ class Handover(Dialling):
         cut_at = active.cut_at()
         if not policy.overlap and not policy.reissue_revokes and cut_at is not None:
             self._due = max(self._due, cut_at)
-        self._due, self._why = max(self._due, self._credential.refused_until), Why.ROTATION
+        wait_until = max(self._credential.refused_until, self._pacer.earliest(now, burst=True))
+        self._due, self._why = max(self._due, wait_until), Why.ROTATION
         self._go(event, State.ROTATION_DUE)
 
     def _rotation_failed(self, failed: Socket, failure: DialFailure, now: float) -> None:

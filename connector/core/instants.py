@@ -12,6 +12,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MS = -62_135_596_800_000
 _LAST_MS = 253_402_300_799_999
 """The years 1 to 9999, which RFC 3339 can write (0001-01-01 and 9999-12-31 are what "no time" looks like in .NET)."""
+_USUAL = frozenset({20, 24, 27})
+"""Lengths of UTC times in whole seconds, milli- and microseconds: nearly all there are, and quickly told."""
 _is_rfc3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-5][0-9])"
 ).fullmatch
@@ -27,9 +29,9 @@ def read_time(value: object) -> Moment | None:
             moment = datetime.fromisoformat(value)
         except ValueError:
             return _read_lower_case(value)
-        # what else Python reads (week dates, a comma, no colons, a space) is not RFC 3339; this form is nearly all
-        if value[-1] == "Z" and value[16] == ":" and value[10] == "T" and value[7] == "-" and value[19] in ".Z":
-            return round(moment.timestamp() * 1000), value
+        if len(value) in _USUAL and value[-1] == "Z" and value[19] in ".Z" and value[10] == "T" and value[7] == "-":
+            ms = round(moment.timestamp() * 1000)  # what else Python reads (week dates, a comma) is not RFC 3339
+            return ms if ms <= _LAST_MS else _LAST_MS, value
         return _normal(moment, value)
     if type(value) is int and _FIRST_MS <= value <= _LAST_MS:
         return value, rfc3339(value)

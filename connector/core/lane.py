@@ -28,10 +28,14 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """Kafka has less of a stream than was committed; batches before ``incarnation`` no longer count."""
+    """A stream starts again from what Kafka has; its batches of before ``incarnation`` no longer count.
+
+    ``lost``: Kafka has less than was committed. Otherwise another worker has written, and a snapshot is between.
+    """
 
     checkpoint: Checkpoint
     incarnation: int
+    lost: bool
 
 
 class InHand:
@@ -44,6 +48,7 @@ class InHand:
         self._known: dict[str, Checkpoint] = {}
         self._incarnation: dict[str, int] = {}
         self._attempt: dict[str, Checkpoint] = {}
+        self._doubted: dict[str, Checkpoint] = {}
         self._dropped: list[Freed] = []
         self._taken: dict[str, Mark] = {}
 
@@ -65,7 +70,7 @@ class InHand:
             if batch is None:
                 continue
             if len(batch.entries) > limit:
-                batch, rest = _split(batch, limit)
+                batch, rest = _split(batch, limit, self._snapshot_before(batch.stream))
                 self._pending.appendleft(rest)
             self._open.append(batch)
             if batch.entries:
@@ -105,6 +110,7 @@ class InHand:
         freed = [self._freed(checkpoint) for checkpoint in self._attempt.values()]
         self._known.update(self._attempt)
         self._attempt = {}
+        self._doubted.clear()
         self._open = []
         self._taken.clear()
         return freed
@@ -113,6 +119,7 @@ class InHand:
         """The open transaction did not commit, or nobody knows: everything goes back in front."""
         self._pending.extendleft(reversed(self._open))
         self._open = []
+        self._doubted.update(self._attempt)
         self._attempt = {}
         self._taken.clear()
 
@@ -132,12 +139,26 @@ class InHand:
         rewound = []
         for stream, checkpoint in read.items():
             known = self._known.get(stream)
-            if known is not None and checkpoint.mark < known.mark:
+            lost = known is not None and checkpoint.mark < known.mark
+            if lost or self._crosses_a_snapshot(checkpoint):
                 incarnation = self._incarnation.get(stream, 0) + 1
                 self._incarnation[stream] = incarnation
-                rewound.append(Rewound(checkpoint, incarnation))
+                rewound.append(Rewound(checkpoint, incarnation, lost))
             self._known[stream] = checkpoint
+        self._doubted.clear()
         return rewound
+
+    def _crosses_a_snapshot(self, read: Checkpoint) -> bool:
+        """Whether another worker wrote, and its snapshot or ours is unfinished: the two would mix in one.
+
+        Of events and dead letters it does not matter who wrote them: their marks say which are there.
+        """
+        known, doubted = self._known.get(read.stream), self._doubted.get(read.stream)
+        if known is None or any(own is not None and _same(own, read) for own in (known, doubted)):
+            return False
+        in_hand = [*self._pending, *self._aside.get(read.stream, ())]
+        ours = any(batch.stream == read.stream and _has_snapshot(batch) for batch in in_hand)
+        return ours or read.snapshot_id is not None or known.snapshot_id is not None
 
     def dropped(self) -> list[Freed]:
         """What was found committed already, or of an earlier incarnation, since the last call."""
@@ -169,8 +190,11 @@ class InHand:
             self._drop(batch, len(batch.entries), batch.size_bytes)
             return None
         known = self._known.get(batch.stream)
+        if known is not None and batch.start is not None:
+            self._drop(batch, 0, 0)  # the stream has begun already, and waits to hear so
+            return None
         if known is None or not batch.entries:
-            return batch if batch.start is None or known is None else None
+            return batch
         floor = max(known.mark, self._taken.get(batch.stream, known.mark))
         if batch.entries[0].mark(batch.epoch) > floor:
             return batch
@@ -178,6 +202,14 @@ class InHand:
         size = sum(len(e.value) for e in fresh)
         self._drop(batch, len(batch.entries) - len(fresh), batch.size_bytes - size)
         return replace(batch, entries=fresh, size_bytes=size) if fresh else None
+
+    def _snapshot_before(self, stream: str) -> str | None:
+        """The snapshot that was due or begun before the stream's next batch."""
+        for batch in reversed(self._open):
+            if batch.stream == stream and batch.entries:
+                return batch.snapshot_id
+        known = self._known.get(stream)
+        return None if known is None else known.snapshot_id
 
     def _drop(self, batch: Batch, entries: int, size_bytes: int) -> None:
         known = self._known.get(batch.stream, Checkpoint(batch.stream))
@@ -188,8 +220,18 @@ class InHand:
         return Freed(checkpoint, sum(len(b.entries) for b in batches), sum(b.size_bytes for b in batches))
 
 
-def _split(batch: Batch, limit: int) -> tuple[Batch, Batch]:
+def _same(one: Checkpoint, other: Checkpoint) -> bool:
+    return one.mark == other.mark and one.snapshot_id == other.snapshot_id
+
+
+def _has_snapshot(batch: Batch) -> bool:
+    return batch.snapshot_id is not None or any(entry.snapshot_records for entry in batch.entries)
+
+
+def _split(batch: Batch, limit: int, snapshot_before: str | None) -> tuple[Batch, Batch]:
+    """A snapshot is due from the first record of a batch that says so, and until the last of one that doesn't."""
     head, tail = batch.entries[:limit], batch.entries[limit:]
     size = sum(len(e.value) for e in head)
-    first = replace(batch, entries=head, size_bytes=size, complete_until_ms=None)
+    snapshot_id = batch.snapshot_id or snapshot_before
+    first = replace(batch, entries=head, size_bytes=size, complete_until_ms=None, snapshot_id=snapshot_id)
     return first, replace(batch, entries=tail, size_bytes=batch.size_bytes - size, start=None)

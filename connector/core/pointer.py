@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 Lookup = Callable[[object], object]
+
+_is_index = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
 
 
 def compile_pointer(pointer: str) -> Lookup:
@@ -24,7 +27,7 @@ def compile_pointer(pointer: str) -> Lookup:
         for step in steps:
             if isinstance(document, dict):
                 document = document.get(step)
-            elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
+            elif isinstance(document, list) and _is_index(step) and int(step) < len(document):
                 document = document[int(step)]
             else:
                 return None

@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import orjson
 
-from connector.core.envelope import Envelope, rfc3339
+from connector.core.envelope import Envelope
+from connector.core.instants import read_time
 from connector.model import Entry, Headers
 
 
 class SnapshotRecords:
     """Builds the records of one snapshot, in order."""
 
-    def __init__(self, envelope: Envelope, topic: str, snapshot_id: str, as_of_ms: int | None, now_ms: int) -> None:
+    def __init__(
+        self, envelope: Envelope, topic: str, snapshot_id: str, as_of_ms: int | None, now_ms: int, written: int = 0
+    ) -> None:
+        """``written``: so many records of former snapshots stand behind the position; these follow them."""
         self._envelope = envelope
         self._topic = topic
         self._id = snapshot_id
-        self._as_of_ms = as_of_ms
+        self._as_of = read_time(as_of_ms)
         self._now_ms = now_ms
-        self._written = 0
+        self._written = written
 
     def begin(self, place: tuple[int, int], partitions: int) -> list[Entry]:
         """The beginning, in every partition; ``place``: epoch and position that the snapshot stands behind."""
         return self._marks("begin", place, partitions)
 
     def conversation(self, place: tuple[int, int], raw: bytes) -> Entry:
-        """One conversation, as REST gave it."""
-        key = self._envelope.key(orjson.loads(raw))
+        """One conversation, as REST gave it; under the stream's name where it cannot be parsed."""
+        try:
+            key = self._envelope.key(orjson.loads(raw))
+        except orjson.JSONDecodeError:
+            key = self._envelope.identity.stream
         return self._entry("", place, key, raw)
 
     def end(self, place: tuple[int, int], partitions: int) -> list[Entry]:
@@ -55,6 +62,6 @@ class SnapshotRecords:
             ("ce_snapshotid", self._id),
             ("content-type", b"application/json"),
         ]
-        if self._as_of_ms is not None:
-            headers.append(("ce_time", rfc3339(self._as_of_ms)))
+        if self._as_of is not None:
+            headers.append(("ce_time", self._as_of[1]))
         return Entry(position, 0, self._topic, key, value, headers, self._now_ms, None, snapshot_records=self._written)

@@ -43,7 +43,6 @@ class Suspensions:
                 due.append((stream, s.topic))
         return due
 
-    def lifted(self, stream: str) -> None:
+    def lifted(self, stream: str, now: float) -> None:
         """The stream goes on."""
-        s = self._streams[stream]
-        s.lifted_at = s.look_at
+        self._streams[stream].lifted_at = now

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 
 from confluent_kafka import KafkaException
 
-from connector.core.envelope import refused
+from connector.core.dead_letter import refused, shortened
 from connector.core.lane import InHand
 from connector.core.suspension import Suspensions
 from connector.core.transaction import Bisection, Cure, cure
@@ -72,9 +72,12 @@ class Remedies:
         return True
 
     def refuse(self, stream: str, entry: Entry, reason: str) -> Entry:
-        """The dead letter of an entry that Kafka does not take; raises Doubt where it is one itself."""
+        """The dead letter of an entry that Kafka does not take; one that is refused itself is cut, or raises Doubt."""
         topic = self._services.client.dead_letter_topic
         if entry.topic == topic:
+            cut = shortened(entry)
+            if cut is not None:
+                return cut
             raise Doubt("dead letter", Cure.TOPIC, f"{topic} does not take a dead letter: {reason}")
         _log.warning("lane %d: position %d of %s is refused by Kafka: %s", self._lane, entry.position, stream, reason)
         return refused(entry, stream, topic, reason)
@@ -83,7 +86,7 @@ class Remedies:
         """Take suspended streams up again whose topic is there."""
         for stream, topic in self._suspensions.due(time.monotonic()):
             if self.unwritable({topic}) == {}:
-                self._suspensions.lifted(stream)
+                self._suspensions.lifted(stream, time.monotonic())
                 self._hand.restore(stream)
                 _log.warning("stream %s goes on: topic %s is there", stream, topic)
                 self._services.post(self._services.listener.restored_stream, stream)

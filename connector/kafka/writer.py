@@ -152,7 +152,8 @@ class LaneWriter:
             raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
         self._check_lanes()
         for rewound in self._hand.reconcile(read):
-            _log.error("lane %d: Kafka has less of %s than was committed", self.lane, rewound.checkpoint.stream)
+            why = "Kafka has less than was committed" if rewound.lost else "another worker wrote a snapshot of it"
+            _log.error("lane %d: %s starts again from its checkpoint: %s", self.lane, rewound.checkpoint.stream, why)
             self._post(services.listener.rewound, self.lane, rewound.checkpoint, rewound.incarnation)
         if not self._announced:
             self._announced = True

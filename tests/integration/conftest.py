@@ -14,6 +14,7 @@ from tests.support.lane import Site
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from tests.support.endtxn_proxy import EndTxnProxy
     from tests.support.maven_broker import MavenBroker
 
 _SETTINGS = {
@@ -32,10 +33,18 @@ _SETTINGS = {
 
 @pytest.fixture(scope="session")
 def lane_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MavenBroker]:
-    """The broker; a test leaves it running, its proxy without holds."""
+    """The broker; a test leaves it running."""
     started = broker.own_broker(tmp_path_factory.mktemp("lanes"), proxied=True, settings=_SETTINGS)
     yield started
     started.close()
+
+
+@pytest.fixture
+def proxy(lane_broker: MavenBroker) -> Iterator[EndTxnProxy]:
+    """The proxy in front of it; whatever happened, nothing stays in its hands."""
+    yield lane_broker.proxy
+    lane_broker.proxy.resume()
+    lane_broker.proxy.release()
 
 
 @pytest.fixture

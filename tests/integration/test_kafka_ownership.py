@@ -29,6 +29,7 @@ from tests.support.ledger import compare, read
 from tests.support.scenario import Scenario, platform
 
 if TYPE_CHECKING:
+    from tests.support.endtxn_proxy import EndTxnProxy
     from tests.support.maven_broker import MavenBroker
 
 _SHORT_SESSION = {"session_timeout_seconds": 2, "heartbeat_seconds": 0.3}
@@ -314,11 +315,10 @@ async def test_lost_sight_of_the_group_keeps_sockets_and_buffers(lane_broker: Ma
 
 
 async def test_lane_that_is_another_workers_after_the_rejoin_is_closed(
-    lane_broker: MavenBroker, directory: Path
+    lane_broker: MavenBroker, proxy: EndTxnProxy, directory: Path
 ) -> None:
     """A worker cut off from Kafka keeps its socket until it hears who owns the lane; then it closes it."""
     site = Site(lane_broker.bootstrap, lanes=1)
-    proxy = lane_broker.proxy
     async with Simulator(platform(rate=100)) as simulator:
         fleet = _Fleet(site, simulator, directory)
         cut_off = fleet.worker(fleet.config(bootstrap=proxy.bootstrap))
@@ -340,7 +340,6 @@ async def test_lane_that_is_another_workers_after_the_rejoin_is_closed(
             assert (sockets[0].closed.by, sockets[0].closed.code) == ("client", 1000)
             assert simulator.world.ledger.overlaps["wfm"].now == 1
         finally:
-            proxy.resume()
             await asyncio.to_thread(fleet.end)
         records = await asyncio.to_thread(read, site.bootstrap, [site.topic])
         assert compare(simulator.truth("wfm"), records).held

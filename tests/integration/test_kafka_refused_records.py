@@ -19,7 +19,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from connector.core.envelope import Envelope, StreamIdentity, read_time
+from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.instants import read_time
 from connector.core.routing import Router
 from connector.kafka import transactor
 from tests.support.broker import create_topic

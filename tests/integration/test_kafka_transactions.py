@@ -27,12 +27,6 @@ _STALE_EPOCH = {KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 _OPEN_UNTIL_URGENT = CommitPolicy(linger_s=60)
 
 
-@pytest.fixture
-def proxy(lane_broker: MavenBroker) -> EndTxnProxy:
-    """The proxy in front of the broker."""
-    return lane_broker.proxy
-
-
 def _cut_when_held(proxy: EndTxnProxy) -> threading.Thread:
     """Once an EndTxn is in the proxy's hands, lose the connection it came by: librdkafka sends it again."""
 

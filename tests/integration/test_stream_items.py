@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ async def test_large_events(stage: Stage) -> None:
 async def test_routes_to_several_topics(stage: Stage) -> None:
     """WFM, speech and CRM, each by its routes into its topics, in order through rotations."""
     settings = platform(rate=200, token_life_s=LIFE_S)
-    streams = [
+    streams: list[dict[str, Any]] = [
         {
             "name": "wfm",
             "routes": [
@@ -168,7 +169,7 @@ async def test_routes_to_several_topics(stage: Stage) -> None:
     async with Scenario(stage, settings, *streams, lanes=3) as it:
         await it.ready()
         for stream in streams:
-            await it.rotated(2, str(stream["name"]))
+            await it.rotated(2, stream["name"])
         verdicts = await it.finish()
         assert set(verdicts) == {"wfm", "speech", "crm"}
         for name in verdicts:
@@ -179,7 +180,7 @@ async def test_routes_to_several_topics(stage: Stage) -> None:
 async def test_priority_route_commits_at_once(stage: Stage) -> None:
     """An event of a ``high`` route does not wait for the linger; one of another route does."""
     hurried = [{"match": {"event_type": "*"}, "topic": stage.name("hurried"), "priority": "high"}]
-    streams = [{"name": "hurried", "routes": hurried}, {"name": "patient"}]
+    streams: list[dict[str, Any]] = [{"name": "hurried", "routes": hurried}, {"name": "patient"}]
     async with Scenario(stage, platform(rate=0), *streams, lanes=7, commit={"linger_seconds": 1.0}) as it:
         await it.ready()
         for _ in range(3):

@@ -161,7 +161,8 @@ async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
     async with Scenario(stage, platform(rate=300, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)) as it:
         await it.ready()
         for victims in (slice(1, 2), slice(0, 1), slice(0, 2), slice(1, 2)):
-            for victim in (await it.overlap())[victims]:
+            sockets = await it.overlap()
+            for victim in sockets[victims]:
                 victim.abort()
             await it.flowing(50)
             await it.alone()

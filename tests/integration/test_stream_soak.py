@@ -30,7 +30,7 @@ _EARLIEST_RESET = 1500
 """Positions a sequence must have reached before it is reset: more than come to be while a worker is away. Else the new
 sequence passes the old position meanwhile, and no bridge can tell."""
 
-Fault = Callable[[], Awaitable[object]]
+Fault = Callable[[], Awaitable[None]]
 
 
 class _Trouble:
@@ -51,99 +51,100 @@ class _Trouble:
     def _stream(self) -> str | None:
         return self._rng.choice([*_STREAMS, None])
 
-    async def abort(self) -> object:
+    async def abort(self) -> None:
         """TCP resets."""
-        return self._it.simulator.abort(self._stream())
+        self._it.simulator.abort(self._stream())
 
-    async def close(self) -> object:
+    async def close(self) -> None:
         """Close frames of several meanings."""
-        return self._it.simulator.close_sockets(self._rng.choice([1000, 1001, 1008, 1011, 4001]), "", self._stream())
+        self._it.simulator.close_sockets(self._rng.choice([1000, 1001, 1008, 1011, 4001]), "", self._stream())
 
-    async def expire(self) -> object:
+    async def expire(self) -> None:
         """The end of every token."""
-        return self._it.simulator.expire_tokens()
+        self._it.simulator.expire_tokens()
 
-    async def freeze(self) -> object:
+    async def freeze(self) -> None:
         """Silence, TCP open."""
-        return self._it.simulator.freeze(self._rng.uniform(0.2, 3.0), self._stream(), new=self._rng.random() < 0.3)
+        self._it.simulator.freeze(self._rng.uniform(0.2, 3.0), self._stream(), new=self._rng.random() < 0.3)
 
-    async def duplicate(self) -> object:
+    async def duplicate(self) -> None:
         """Events once more."""
-        return self._it.simulator.duplicate(self._rng.choice([1, 20, 300]), self._stream())
+        self._it.simulator.duplicate(self._rng.choice([1, 20, 300]), self._stream())
 
-    async def refuse(self) -> object:
+    async def refuse(self) -> None:
         """Refused handshakes."""
         status = self._rng.choice([401, 403, 409, 429, 500, 503])
-        return self._it.simulator.refuse(self._rng.uniform(0.2, 2.0), status, stream=self._stream())
+        self._it.simulator.refuse(self._rng.uniform(0.2, 2.0), status, stream=self._stream())
 
-    async def mute(self) -> object:
+    async def mute(self) -> None:
         """New sockets that stay silent."""
-        return self._it.simulator.mute(self._rng.uniform(0.2, 1.5), self._stream(), for_life=True)
+        self._it.simulator.mute(self._rng.uniform(0.2, 1.5), self._stream(), for_life=True)
 
-    async def late(self) -> object:
+    async def late(self) -> None:
         """New sockets that are late."""
-        return self._it.simulator.delay_open(self._rng.uniform(0.1, 1.0), 5.0, self._stream())
+        self._it.simulator.delay_open(self._rng.uniform(0.1, 1.0), 5.0, self._stream())
 
-    async def accept_then_close(self) -> object:
+    async def accept_then_close(self) -> None:
         """Handshakes that come to nothing."""
-        return self._it.simulator.accept_then_close(self._rng.uniform(0.2, 2.0), stream=self._stream())
+        self._it.simulator.accept_then_close(self._rng.uniform(0.2, 2.0), stream=self._stream())
 
-    async def tokens(self) -> object:
+    async def tokens(self) -> None:
         """A token endpoint in trouble."""
         kind = self._rng.choice(("429", "invalid_grant", "401", "500", "slow", "garbage"))
-        return self._it.simulator.token_trouble(kind, seconds=self._rng.uniform(0.5, 3.0))  # type: ignore[arg-type]
+        self._it.simulator.token_trouble(kind, seconds=self._rng.uniform(0.5, 3.0))  # type: ignore[arg-type]
 
-    async def poison(self) -> object:
+    async def poison(self) -> None:
         """Unreadable items at positions."""
         kind = self._rng.choice(("bad_json", "invalid_utf8", "no_position", "string_position", "deep_nesting"))
-        return self._it.simulator.poison(kind, self._stream())  # type: ignore[arg-type]
+        self._it.simulator.poison(kind, self._stream())  # type: ignore[arg-type]
 
-    async def misdate(self) -> object:
+    async def misdate(self) -> None:
         """Wrong dates."""
-        return self._it.simulator.misdate(self._rng.choice(["future", "1970"]), self._stream())  # type: ignore[arg-type]
+        self._it.simulator.misdate(self._rng.choice(["future", "1970"]), self._stream())  # type: ignore[arg-type]
 
-    async def jump(self) -> object:
+    async def jump(self) -> None:
         """Positions that never come to be."""
-        return self._it.simulator.jump(self._rng.choice([1, 5, 50]), self._stream())
+        self._it.simulator.jump(self._rng.choice([1, 5, 50]), self._stream())
 
-    async def burst(self) -> object:
+    async def burst(self) -> None:
         """Many events at once."""
-        return self._it.simulator.push(self._rng.choice([10, 500]), self._stream())
+        self._it.simulator.push(self._rng.choice([10, 500]), self._stream())
 
-    async def reset(self) -> object:
+    async def reset(self) -> None:
         """A sequence that starts anew; once a stream, and not early."""
         stream = self._rng.choice(_STREAMS)
         if stream in self._reset or self._it.head(stream)[1] < _EARLIEST_RESET or not self._it.open_sockets(stream):
-            return None
+            return
         self._reset.add(stream)
-        return self._it.simulator.reset(stream)
+        self._it.simulator.reset(stream)
 
-    async def kill_broker(self) -> object:
+    async def kill_broker(self) -> None:
         """A power cut of Kafka."""
         self._broker.kill()
-        return await asyncio.to_thread(self._broker.start)
+        await asyncio.to_thread(self._broker.start)
 
-    async def freeze_broker(self) -> object:
+    async def freeze_broker(self) -> None:
         """Kafka stands still."""
         self._broker.freeze()
         await asyncio.sleep(self._rng.uniform(0.5, 8.0))
-        return self._broker.thaw()
+        self._broker.thaw()
 
-    async def kill_worker(self) -> object:
+    async def kill_worker(self) -> None:
         """A crash."""
         await self._it.kill9()
-        return await self._it.start()
+        await self._it.start()
 
-    async def stop_worker(self) -> object:
+    async def stop_worker(self) -> None:
         """A soft stop."""
+        await self._it.alive()
         await self._it.stop()
-        return await self._it.start()
+        await self._it.start()
 
-    async def suspend_worker(self) -> object:
+    async def suspend_worker(self) -> None:
         """The process stands still, as a suspended machine."""
         self._it.worker.freeze()
         await asyncio.sleep(self._rng.uniform(0.5, 9.0))
-        return self._it.worker.thaw()
+        self._it.worker.thaw()
 
 
 async def test_soak(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

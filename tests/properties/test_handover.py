@@ -133,6 +133,19 @@ class HandoverMachine(RuleBasedStateMachine):
         before = self.handover.backoff.failures
         self.fact(self.handover.token_ready(token, self.now), before)
 
+    @precondition(lambda self: self.policy.overlap and not self.stopped and not self.handover.paused)
+    @rule(buffer_s=st.sampled_from([0.4, 1.5, 18.0, 300.0]))
+    def overlap_begins(self, buffer_s: float) -> None:
+        """A rotation as it mostly begins, so that overlaps are tried often."""
+        for _ in range(3):
+            if len(self.open) == 2:
+                return
+            if self.dialling:
+                self.dial_succeeds()
+            else:
+                self.offer(self.make_token(3600.0, buffer_s))
+                self.time_passes(0.1)
+
     @precondition(lambda self: self.tokens)
     @rule(data=st.data())
     def token_comes_again(self, data: st.DataObject) -> None:
@@ -296,7 +309,7 @@ class HandoverMachine(RuleBasedStateMachine):
         started = self.now
         while self.now < started + 200.0:
             self.benign_turn()
-            if self.handover.state is State.LIVE and self.newest_in_use():
+            if self.lives():
                 return
         raise AssertionError(f"still {self.handover.state}")
 
@@ -316,10 +329,14 @@ class HandoverMachine(RuleBasedStateMachine):
                 self.fact(told, self.handover.backoff.failures)
         self.time_passes(0.1)
 
-    def newest_in_use(self) -> bool:
-        """Whether the live socket has it; where two sockets are refused, it may wait for its hour."""
-        tokens = [token for _, token in self.open.values()]
-        return len(tokens) == 1 and tokens[0] is self.tokens[-1]
+    def lives(self) -> bool:
+        """Whether the newest token is in use; where two sockets are refused, it may wait for its hour."""
+        if len(self.open) != 1 or self.dialling:
+            return False
+        ((_, token),) = self.open.values()
+        if self.handover.state is State.ROTATION_DUE:
+            return not self.policy.overlap and token is not self.tokens[-1]
+        return self.handover.state is State.LIVE and token is self.tokens[-1]
 
 
 TestHandover = HandoverMachine.TestCase

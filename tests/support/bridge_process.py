@@ -80,6 +80,7 @@ class BridgeProcess:
         self._log = directory / f"{name}.log"
         self._listen = str(config["http"]["listen"])
         self._child: Child | None = None
+        self._told_bytes = 0
         directory.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(config, indent=1))
 
@@ -134,15 +135,18 @@ class BridgeProcess:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """The JSON lines logged so far, over all starts; lines that are none (a library's own) are left out."""
-        lines: list[dict[str, Any]] = []
-        for line in self._log.read_text(errors="replace").splitlines() if self._log.exists() else ():
-            try:
-                parsed = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(parsed, dict):
-                lines.append(parsed)
-        return lines
+        return _parsed(self.log_text().splitlines())
+
+    def new_log_lines(self) -> list[dict[str, Any]]:
+        """The JSON lines since the last call: cheap enough to look at many times a second."""
+        if not self._log.exists():
+            return []
+        with self._log.open("rb") as log:
+            log.seek(self._told_bytes)
+            fresh = log.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._told_bytes += len(whole)
+        return _parsed(whole.decode(errors="replace").splitlines())
 
     def log_text(self) -> str:
         """Everything it printed, over all starts."""
@@ -178,6 +182,18 @@ class BridgeProcess:
         if self._child is None:
             raise ValueError("the bridge was never started")
         return self._child
+
+
+def _parsed(lines: Sequence[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            parsed = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(parsed, dict):
+            found.append(parsed)
+    return found
 
 
 def _sample_name(name: str, labels: Mapping[str, str]) -> str:

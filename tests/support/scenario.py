@@ -35,7 +35,8 @@ from tests.support.verdict import Expected, GapSeen, Mark, StreamVerdict, judge
 from tests.support.watch import CheckpointFollower
 
 PATIENCE_S = 60.0
-_LOOK_S = 0.01
+_LOOK_S = 0.02
+_QUICK_LOOK_S = 0.005
 _SIDE_COMMITS = 25.0  # transactions a second of a worker that shares its broker with a dozen others
 LONG_S = 3600.0
 MAX_OVERLAP_S = 2.0
@@ -96,6 +97,7 @@ class Scenario:
             "topics": {"partitions": 4},
             **sections,
         }
+        self._told: list[dict[str, Any]] = []
         self._follower = CheckpointFollower(self.kafka, f"{self.group}.checkpoints")
         self.worker: BridgeProcess
 
@@ -145,6 +147,14 @@ class Scenario:
         """Return once the worker says that it does all its work."""
         await asyncio.to_thread(self.worker.ready, PATIENCE_S)
 
+    async def alive(self) -> None:
+        """Return once the worker answers at all."""
+        deadline = time.monotonic() + PATIENCE_S
+        while await self.status("/health/live") is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the worker does not answer")
+            await asyncio.sleep(_LOOK_S)
+
     async def status(self, path: str) -> int | None:
         """The HTTP status of a probe."""
         return await asyncio.to_thread(self.worker.status, path)
@@ -181,13 +191,15 @@ class Scenario:
 
     # Waiting --------------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+    async def until(
+        self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S, look_s: float = _LOOK_S
+    ) -> None:
         """Return once the condition holds; it is looked at many times a second, since the world has no bell for it."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what}: not within {timeout_s:g} s")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(look_s)
 
     async def rotated(self, times: int, stream: str = STREAM) -> None:
         """Return once so many more sockets were closed for a new token."""
@@ -196,7 +208,7 @@ class Scenario:
 
     async def overlap(self, stream: str = STREAM) -> tuple[OpenSocket, OpenSocket]:
         """Wait for a rotation in which two sockets are open; returns the old one and the new one."""
-        await self.until(lambda: len(self.open_sockets(stream)) > 1, "two sockets")
+        await self.until(lambda: len(self.open_sockets(stream)) > 1, "two sockets", look_s=_QUICK_LOOK_S)
         old, new = self.open_sockets(stream)[:2]
         return old, new
 
@@ -213,7 +225,7 @@ class Scenario:
         """Return once the stream is committed up to the mark (None: the platform's present)."""
         wanted = mark if mark is not None else self.head(stream)
         try:
-            await self.until(lambda: self.position(stream) >= wanted, f"{stream} committed up to {wanted}")
+            await self.until(lambda: self.position(stream) >= wanted, f"{stream} committed up to {wanted}", look_s=0.05)
         except TimeoutError as error:
             error.add_note(f"it is committed up to {self.position(stream)}")
             raise
@@ -235,10 +247,11 @@ class Scenario:
     # The worker's story ---------------------------------------------------------------------------------------
 
     def story(self, event: str, **fields: object) -> list[dict[str, Any]]:
-        """The worker's log lines of this event with these fields."""
+        """The worker's log lines of this event with these fields, over all its starts."""
+        self._told += self.worker.new_log_lines()
         return [
             line
-            for line in self.worker.log_lines()
+            for line in self._told
             if line.get("event") == event and all(line.get(name) == value for name, value in fields.items())
         ]
 
