@@ -65,6 +65,7 @@ class StreamConnection:
         self._readable = asyncio.Event()
         self._readable.set()
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
         self._told: State | None = None
         self._guarded_tick = self._shared.guarded(self._tick)
         self._release: Callable[[], None] | None = None
@@ -135,6 +136,7 @@ class StreamConnection:
             self._sockets.pop(dial.socket, None)
             self._reader.closed(dial.socket)
             self._execute(self._handover.dial_failed(dial.socket, error.failure, self._now()))
+            self._ask_for_hole()
             return
         self._sockets[dial.socket].connection = connection
         self._execute(self._handover.opened(dial.socket, self._now()))
@@ -174,6 +176,7 @@ class StreamConnection:
         if live is not None and live.connection is not None:
             self._shared.spawn(live.connection.close(CLOSE_NORMAL, ""))
         self._execute(self._handover.closed(socket, end.code, self._now(), end.reason))
+        self._ask_for_hole()
 
     # ------------------------------------------------------------------ commands
 
@@ -193,10 +196,14 @@ class StreamConnection:
         if changed:
             self._told = self._handover.state
             self._observe(telemetry.StreamState(self._name, self._told, self._handover.open_sockets))
-        if closed and self._handover.state is not State.STOPPED:
+        if closed:
+            self._ask_for_hole()
+        self._rearm()
+
+    def _ask_for_hole(self) -> None:
+        """A socket or a dial has ended: what the ledger knows of the first hole may be another."""
+        if self._handover.state is not State.STOPPED:
             self.hole_changed(self._reader.hole())
-        if commands or changed:
-            self._rearm()
 
     def _close(self, command: Close) -> None:
         live = self._sockets.pop(command.socket, None)
@@ -233,20 +240,21 @@ class StreamConnection:
     # ------------------------------------------------------------------ time
 
     def _rearm(self) -> None:
-        """One timer for everything that the state machine waits for."""
+        """One timer for everything that the state machine waits for; any fact may have moved its deadline."""
+        deadline = self._handover.deadline()
         if self._timer is not None:
+            if deadline == self._armed_for:
+                return
             self._timer.cancel()
             self._timer = None
-        deadline = self._handover.deadline()
-        if deadline is not None and self._handover.state is not State.STOPPED:
+        self._armed_for = deadline
+        if deadline is not None:
             wait_s = max(0.0, deadline - self._now())
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._guarded_tick)
 
     def _tick(self) -> None:
         self._timer = None
         self._execute(self._handover.tick(self._now()))
-        if self._timer is None:
-            self._rearm()
 
     def _token_ready(self, token: Token) -> None:
         self._execute(self._handover.token_ready(token, self._now()))

@@ -48,7 +48,6 @@ class StreamPipeline:
         self._envelope = parts.envelope
         self._outbox = Outbox(plan, parts, parts.shared.guarded(self._consider_reading))
         self._rebuild = Rebuild(plan, parts, self._outbox)
-        self.halted = False
         self._anchoring: asyncio.Task[None] | None = None
         self._anchored: asyncio.Future[Checkpoint] | None = None
         self._continues = False
@@ -65,11 +64,11 @@ class StreamPipeline:
         self.connection = StreamConnection(plan, self._parts, self)
         self._outbox.start(checkpoint)
         self._hole = HoleState.NONE
+        self.halted = False
         self._touched: dict[int, bool] = {}
         self._duplicates = 0
         self._scheduled = False
-        self._now = 0.0
-        self._horizon_ms = 0
+        self._now, self._horizon_ms = 0.0, 0
 
     # ------------------------------------------------------------------ life
 
@@ -84,7 +83,6 @@ class StreamPipeline:
 
     def _go_on(self, checkpoint: Checkpoint) -> None:
         self._begin(checkpoint)
-        self.halted = False
         if checkpoint.stopped and self.plan.on_gap == "stop":
             self._halt()
             return
@@ -206,9 +204,9 @@ class StreamPipeline:
         asyncio.get_running_loop().call_soon(self._guarded_hand_over)
 
     def _tell_time(self) -> None:
-        wall_ms = time.time_ns() // 1_000_000
-        self._horizon_ms = wall_ms + IMPLAUSIBLE_MS
-        self._envelope.at(wall_ms, self._parts.shared.limits)
+        now_ms = time.time_ns() // 1_000_000
+        self._horizon_ms = now_ms + IMPLAUSIBLE_MS
+        self._envelope.at(now_ms, self._parts.shared.limits)
 
     def _deliver_due(self, socket: int | None) -> None:
         """What the ledger has let go of, in order."""
@@ -280,7 +278,7 @@ class StreamPipeline:
     def _submit(self) -> None:
         entries, size_bytes = self._outbox.submit()
         duplicates, self._duplicates = self._duplicates, 0
-        if not entries and not duplicates:
+        if not (entries or duplicates):
             return
         clamped, self._envelope.clamped = self._envelope.clamped, 0
         in_hand = (self._outbox.in_hand_events, self._outbox.in_hand_bytes)
@@ -296,8 +294,7 @@ class StreamPipeline:
             connection.resume()
         else:
             connection.pause()
-        in_hand = (outbox.in_hand_events, outbox.in_hand_bytes)
-        self._observe(telemetry.ReadingPaused(self.plan.name, not reading, *in_hand))
+        self._observe(telemetry.ReadingPaused(self.plan.name, not reading, outbox.in_hand_events, outbox.in_hand_bytes))
 
     def _observe(self, event: telemetry.Event) -> None:
         self._parts.shared.observe(event)

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 from connector.core.reconnect import NetworkPolicy
 from connector.model import Token
 
+if TYPE_CHECKING:
+    from random import Random
+
 
 class Credential:
-    """The newest token, the generations known to be dead, and how often a fresh one was refused in a row."""
+    """The newest token, the generations known to be dead, and how often a fresh one was refused in a row.
+
+    ``refused_until``: no dial with a refused stream's next token before that. ``staged_at``: when the newest came.
+    """
 
     def __init__(self, policy: NetworkPolicy, rng: Random) -> None:
         self._policy = policy
         self._rng = rng
         self._newest: Token | None = None
         self._dead = 0
-        self._failures = 0
+        self.refusals = 0
         self.refused_until = 0.0
+        self.staged_at = 0.0
 
     @property
     def generation(self) -> int:
         """The newest token's; 0 where none has come."""
         return 0 if self._newest is None else self._newest.generation
 
-    def offer(self, token: Token) -> bool:
+    def offer(self, token: Token, now: float) -> bool:
         """A token came; False where it is not newer than any before."""
         if token.generation <= self.generation:
             return False
-        self._newest = token
+        self._newest, self.staged_at = token, now
         return True
 
     def usable(self, now: float) -> Token | None:
@@ -45,24 +52,25 @@ class Credential:
         self._dead = generation
         return True
 
-    def failed(self, now: float) -> bool:
-        """The newest token was refused or died; True from the second time on: ``refused_until`` says when to try again."""
-        self._failures += 1
-        if self._failures > 1:
+    def refused(self, now: float) -> bool:
+        """A fresh token was refused; True from the second time on: ``refused_until`` says when to try again."""
+        self.refusals += 1
+        if self.refusals > 1:
             self._back_off(now)
-        return self._failures > 1
+        return self.refusals > 1
 
     def forbidden(self, now: float) -> None:
         """A permission is missing: no new token helps."""
-        self._failures += 1
+        self.refusals += 1
         self._back_off(now)
 
-    def healthy(self) -> None:
-        """A socket was good: forget what was refused before."""
-        self._failures = 0
-        self.refused_until = 0.0
+    def healthy(self, generation: int) -> None:
+        """A socket was good: forget what was refused before, unless a later token was."""
+        if generation >= self.generation:
+            self.refusals = 0
+            self.refused_until = 0.0
 
     def _back_off(self, now: float) -> None:
-        doublings = min(max(self._failures - 2, 0), 32)
+        doublings = min(max(self.refusals - 2, 0), 32)
         cap = min(self._policy.backoff_max_s, self._policy.backoff_s * 2.0**doublings)
         self.refused_until = now + self._rng.uniform(cap / 2, cap)

@@ -10,35 +10,26 @@ Rules (DESIGN.md §5; the guide's sections 1-3):
 * a dial leaves at once and with the newest living token: whatever it must wait for, it waits for in a state.
 
 The caller announces facts (``opened``, ``closed``, ``progressed``, …) and calls :meth:`Handover.tick` at
-:meth:`Handover.deadline`. Facts about sockets this machine has let go of are ignored. This module must not know
-positions: whether a socket has caught up, and what is known of a hole, are told by the ledger.
+:meth:`Handover.deadline`, which any fact may move. Whenever a socket or a dial has ended, by whomever, it asks the
+ledger for the hole and tells it (``hole_changed``). Facts about sockets this machine has let go of are ignored. This
+module must not know positions: whether a socket has caught up, and what is known of a hole, are told by the ledger.
 """
 
 from __future__ import annotations
 
-from random import Random
-
-from connector.core.dialling import CLOSE_NORMAL, Dialling
-from connector.core.ledger import HoleState
+from connector.core.dialling import CLOSE_ABNORMAL, CLOSE_NORMAL, Dialling
 from connector.core.sockets import Socket, judge_overlap, overlap_deadline
-from connector.core.states import Close, Command, Ping, Policy, Rotated, Setback, State, Why
+from connector.core.states import Close, Command, Ping, Rotated, Setback, State, Why
+from connector.core.steps import HoleState
 from connector.model import DialFailure, FailureKind, Token
 
 __all__ = ["CLOSE_ABNORMAL", "CLOSE_NORMAL", "Handover"]
 
-CLOSE_ABNORMAL = 1006
-_REDIAL_PACE_S = 1.0
 _WAITING = frozenset({State.ROTATION_DUE, State.BACKING_OFF, State.BREAKER_OPEN, State.REFUSED})
-_REFUSES_SECOND = frozenset({FailureKind.THROTTLED, FailureKind.REJECTED, FailureKind.FORBIDDEN})
 
 
 class Handover(Dialling):
     """The state machine of one stream's connection. Every method returns the commands to execute, in order."""
-
-    def __init__(self, policy: Policy, rng: Random, now: float) -> None:
-        super().__init__(policy, rng, now)
-        self._rng = rng
-        self._redials = 0
 
     # ------------------------------------------------------------------ what others may ask
 
@@ -52,21 +43,28 @@ class Handover(Dialling):
         """Whether events can arrive."""
         return self._active is not None
 
+    @property
+    def heard_at_s(self) -> float | None:
+        """When the active socket last gave a sign of life; None where there is none yet (a handshake is no sign)."""
+        return None if self._active is None else self._active.heard_at
+
     def deadline(self) -> float | None:
         """When :meth:`tick` has something to do."""
         instants = [self._due] if self.state in _WAITING else []
         if self.state is State.OVERLAP:
-            instants.append(overlap_deadline(self._require(self._other), self._require(self._active)))
+            instants.append(overlap_deadline(*self._pair()))
         if not self.paused:
             for s in self._open():
-                instants += [s.ping_at, s.heard_at + self._policy.silence_s]
+                instants += [s.ping_at, s.silent_at(self._policy)]
         return min(instants, default=None)
 
     # ------------------------------------------------------------------ facts
 
     def token_ready(self, token: Token, now: float) -> list[Command]:
         """A token is there; of a greater generation than any before, or it is ignored."""
-        if self._credential.offer(token) and self.state is not State.STOPPED:
+        if self._active is not None:
+            self._forget_if_healthy(self._active, now)
+        if self._credential.offer(token, now) and self.state is not State.STOPPED:
             if self._credential.usable(now) is None:
                 self._report_dead(token.generation, "expired")
             elif self.state is State.AWAITING_TOKEN:
@@ -79,18 +77,17 @@ class Handover(Dialling):
         """A dial succeeded."""
         new = self._other
         if new is None or new.id != socket:
-            self._out.append(Close(socket, CLOSE_NORMAL, "not needed"))
-            return self._take()
+            return [Close(socket, CLOSE_NORMAL, "not needed")]
         new.opened(now, self._policy)
         if self.state is State.DIALING:
             self._active, self._other = new, None
-            if new.why is Why.ROTATION:
-                self._out.append(Rotated(new.token.generation, "sequential", 0.0))
+            if new.replaces is not None and new.replaces != new.token.generation:
+                how = "sequential" if new.sequential else "old_closed"
+                self._out.append(Rotated(new.token.generation, how, 0.0))
             self._settle(now, "opened")
         elif self.paused:
             self._promote(now, "opened")
         else:
-            self._refuses_second = False
             self._go("opened", State.OVERLAP)
         return self._take()
 
@@ -101,15 +98,12 @@ class Handover(Dialling):
             return []
         self._other = None
         self._pacer.told(now, failure.retry_after_s)
-        if self.state is State.ROTATING:
-            self._rotation_failed(failed, failure, now)
+        if self.state is State.DIALING:
+            self._lone_failed(failed, failure, now)
         elif failure.kind is FailureKind.UNAUTHORIZED:
-            self._token_died(failed.token.generation, now, "unauthorized", failure.describe())
-        elif failure.kind is FailureKind.FORBIDDEN:
-            self._credential.forbidden(now)
-            self._refused(now, "forbidden", failure.describe())
+            self._fresh_refused(failed, now, "unauthorized", failure.describe())
         else:
-            self._network_failed(now, "failed", failure.describe(), failure.retry_after_s)
+            self._redial(now, "failed", failure.describe(), failure.kind)
         return self._take()
 
     def closed(self, socket: int, code: int, now: float, reason: str = "") -> list[Command]:
@@ -118,24 +112,21 @@ class Handover(Dialling):
         if self._active is not None and self._active.id == socket:
             self._active_closed(self._active, code, now, detail)
         elif self._other is not None and self._other.id == socket and self.state is State.OVERLAP:
-            new, self._other = self._other, None
-            if code in self._policy.expired_codes:
-                self._fresh_refused(new, now, "new_expired", detail)
-            else:
-                self._redial(now, "new_closed", detail)
+            self._new_closed(self._other, code, now, detail)
         return self._take()
 
     def progressed(self, socket: int, now: float, *, fresh: bool, caught_up: bool, hole: HoleState) -> list[Command]:
         """Items arrived on a socket; the ledger says what they meant."""
-        s = self._find(socket)
+        s = next((s for s in self._open() if s.id == socket), None)
         if s is None:
             return []
         s.heard_at = s.event_at = now
         s.caught_up = caught_up
         if fresh:
             s.advanced = True
-            self._complete_at = now
             self._forget_if_healthy(s, now)
+            if hole is HoleState.NONE:
+                self._complete_at = now
         return self.hole_changed(hole, now)
 
     def hole_changed(self, hole: HoleState, now: float) -> list[Command]:
@@ -144,18 +135,19 @@ class Handover(Dialling):
         if self.state is State.OVERLAP:
             self._judge_overlap(now)
         elif hole is HoleState.PROBE and self._credential.usable(now) is not None:
-            earliest = self._pacer.earliest(now, burst=True)
+            earliest = max(self._credential.refused_until, self._earliest(now, Why.PROBE))
             if self.state is State.LIVE:
-                self._due, self._why = earliest, Why.PROBE
+                self._due = earliest
                 self._go("suspected", State.ROTATION_DUE)
-            elif self.state is State.ROTATION_DUE and earliest <= now < self._due - _REDIAL_PACE_S:
-                self._dial(now, "suspected", self._why)  # a rotation that waits for its hour asks as well
+            elif self.state is State.ROTATION_DUE:
+                self._due = min(self._due, earliest)  # a rotation that waits for its hour asks as well
         return self._take()
 
     def heard(self, socket: int, now: float) -> None:
         """A ping or pong arrived: the peer lives."""
-        if (s := self._find(socket)) is not None:
-            s.heard_at = now
+        for s in self._open():
+            if s.id == socket:
+                s.heard_at = now
 
     def pause(self, now: float) -> list[Command]:
         """The sockets are not read any more (back-pressure)."""
@@ -168,7 +160,7 @@ class Handover(Dialling):
         """The sockets are read again; silence counts from now."""
         self.paused = False
         for s in self._open():
-            s.listen(now, self._policy)
+            s.watch(now, self._policy)
 
     def tick(self, now: float) -> list[Command]:
         """Time has passed."""
@@ -176,64 +168,58 @@ class Handover(Dialling):
             self._check_liveness(now)
         if self.state is State.OVERLAP:
             self._judge_overlap(now)
+        elif self.state is State.ROTATION_DUE and now >= self._due:
+            self._rotate(now)
         elif self.state in _WAITING and now >= self._due:
-            if self._why is Why.PROBE and self.state is State.ROTATION_DUE and self._hole is not HoleState.PROBE:
-                self._settle(now, "resolved")
-            else:
-                self._dial(now, "due", self._why)
+            self._dial(now, "due", self._why)
         return self._take()
 
     def stop(self, reason: str) -> list[Command]:
         """Close everything, for good."""
-        for s in (self._active, self._other):
-            if s is not None:
-                self._out.append(Close(s.id, CLOSE_NORMAL, reason))
+        sockets = [s for s in (self._active, self._other) if s is not None]
         self._active = self._other = None
         self.state = State.STOPPED
-        return self._take()
+        return [Close(s.id, CLOSE_NORMAL, reason) for s in sockets]
 
-    # ------------------------------------------------------------------ rotation
+    # ------------------------------------------------------------------ a second socket
 
     def _rotation_due(self, now: float, event: str) -> None:
-        """A newer token is staged: when to dial with it."""
-        active, policy = self._require(self._active), self._policy
-        self._due = now if policy.reissue_revokes else now + self._rng.uniform(*policy.jitter_s)
-        cut_at = active.cut_at()
-        if not policy.overlap and not policy.reissue_revokes and cut_at is not None:
-            self._due = max(self._due, cut_at)
-        wait_until = max(self._credential.refused_until, self._pacer.earliest(now, burst=True))
-        self._due, self._why = max(self._due, wait_until), Why.ROTATION
+        """A newer token is staged."""
+        due = self._rotation.due(self._only(), now)
+        self._due = max(due, self._earliest(now, Why.ROTATION))
         self._go(event, State.ROTATION_DUE)
 
-    def _rotation_failed(self, failed: Socket, failure: DialFailure, now: float) -> None:
-        if failure.kind is FailureKind.UNAUTHORIZED:
-            self._fresh_refused(failed, now, "unauthorized", failure.describe())
+    def _rotate(self, now: float) -> None:
+        """A second socket is due: for a newer token, or because of a hole."""
+        why = self._purpose(now)
+        if why is Why.PROBE and self._hole is not HoleState.PROBE and self._credential.usable(now) is not None:
+            self._settle(now, "resolved")
         else:
-            self._refuses_second = failure.kind in _REFUSES_SECOND
-            self._redial(now, "failed", failure.describe())
+            self._dial(now, "due", why)
+
+    def _purpose(self, now: float) -> Why:
+        """What a second socket would be for."""
+        token = self._credential.usable(now)
+        newer = token is not None and token.generation > self._only().token.generation
+        return Why.ROTATION if newer else Why.PROBE
 
     def _fresh_refused(self, new: Socket, now: float, event: str, detail: str) -> None:
         """The platform does not take the token of the new socket; the old one lives."""
         self._report_dead(new.token.generation, detail)
-        next_at_s = self._credential.refused_until if self._credential.failed(now) else None
-        self._out.append(Setback("auth", detail, next_at_s))
+        if self._credential.refused(now):
+            self._out.append(Setback("auth", detail, self._credential.refused_until))
         self._settle(now, event)
 
-    def _redial(self, now: float, event: str, detail: str) -> None:
-        """The new socket is no good while the old one lives: once more after the jitter, later once a second."""
-        pace = self._rng.uniform(*self._policy.jitter_s) if not self._redials else _REDIAL_PACE_S
-        self._redials += 1
-        self._due = now + pace
-        cut_at = self._require(self._active).cut_at()
-        if self._refuses_second and cut_at is not None:
-            self._due = min(self._due, max(now, cut_at))
-        self._due = max(self._due, self._pacer.earliest(now, burst=True))
+    def _redial(self, now: float, event: str, detail: str, kind: FailureKind | None = None) -> None:
+        """The new socket came to nothing; the old one lives."""
+        due = self._rotation.redial(self._only(), now, kind)
+        self._due = max(due, self._earliest(now, self._purpose(now)))
         self._out.append(Setback("rotation", detail, self._due))
         self._go(event, State.ROTATION_DUE)
 
     def _judge_overlap(self, now: float) -> None:
-        new = self._require(self._other)
-        end = judge_overlap(new, self._require(self._active), self._hole, now)
+        new, old = self._pair()
+        end = judge_overlap(new, old, self._hole, now)
         if end == "new_silent":
             self._out.append(Close(new.id, CLOSE_NORMAL, "silent"))
             self._other = None
@@ -243,13 +229,14 @@ class Handover(Dialling):
 
     def _promote(self, now: float, event: str) -> None:
         """The new socket takes over; the old one is closed."""
-        old = self._require(self._active)
+        _, old = self._pair()
+        self._rotation.refuses_second = False
         self._out.append(Close(old.id, CLOSE_NORMAL, "token refresh"))
+        self._let_go(old, now)
         self._take_over(old, now, event)
 
     def _take_over(self, old: Socket, now: float, event: str) -> None:
-        self._forget_if_healthy(old, now)
-        new = self._require(self._other)
+        new, _ = self._pair()
         self._active, self._other = new, None
         if new.token.generation != old.token.generation:
             self._out.append(Rotated(new.token.generation, event, new.open_for(now)))
@@ -257,35 +244,43 @@ class Handover(Dialling):
 
     def _settle(self, now: float, event: str) -> None:
         """One socket is open: live, or due for a rotation if a newer token is staged."""
-        self._redials = 0
-        token = self._credential.usable(now)
-        if token is not None and token.generation > self._require(self._active).token.generation:
+        self._rotation.settled()
+        if self._purpose(now) is Why.ROTATION:
             self._rotation_due(now, event)
         else:
             self._go(event, State.LIVE)
 
-    # ------------------------------------------------------------------ the end of the only socket, or of the old
+    # ------------------------------------------------------------------ endings
 
     def _active_closed(self, old: Socket, code: int, now: float, detail: str) -> None:
-        self._forget_if_healthy(old, now)
-        self._active = None
-        if self._hole is HoleState.NONE:
-            self._complete_at = max(self._complete_at, old.heard_at)  # it was quiet, not stale
-        expired = code in self._policy.expired_codes or old.expired(now)
+        """The socket that delivers has ended: the only one, or the old one of two."""
+        self._let_go(old, now)
+        new = self._other
+        if new is None:
+            self._active = None
+            self._lost(old, code, now, detail)
+            return
+        if self._expired(old, code, now) and new.token.generation == old.token.generation:
+            self._report_dead(old.token.generation, detail)
         if self.state is State.OVERLAP:
             self._take_over(old, now, "old_closed")
-        elif self.state is State.ROTATING:
-            if expired and self._require(self._other).token.generation == old.token.generation:
-                self._report_dead(old.token.generation, detail)
-            self._go("old_closed", State.DIALING)
-        elif expired:
-            self._token_died(old.token.generation, now, "expired", detail)
         else:
-            self._network_failed(now, "dropped", detail)
+            self._active = None
+            self._go("old_closed", State.DIALING)
+
+    def _new_closed(self, new: Socket, code: int, now: float, detail: str) -> None:
+        """The new one of two has ended. Fresh tokens that expire in a row: the platform minds the socket, not them."""
+        self._other = None
+        if code in self._policy.expired_codes and not self._credential.refusals:
+            self._fresh_refused(new, now, "new_expired", detail)
+            return
+        if code != CLOSE_ABNORMAL:
+            self._rotation.refuses_second = True
+        self._redial(now, "new_closed", detail)
 
     def _check_liveness(self, now: float) -> None:
         for s in self._open():
-            if now >= s.heard_at + self._policy.silence_s:
+            if now >= s.silent_at(self._policy):
                 self._out.append(Close(s.id, CLOSE_NORMAL, "silent"))
                 out, self._out = self._out, []
                 self._out = out + self.closed(s.id, CLOSE_ABNORMAL, now, "silent")

@@ -31,7 +31,7 @@ def read_time(value: object) -> Moment | None:
             return _read_lower_case(value)
         if len(value) in _USUAL and value[-1] == "Z" and value[19] in ".Z" and value[10] == "T" and value[7] == "-":
             ms = round(moment.timestamp() * 1000)  # what else Python reads (week dates, a comma) is not RFC 3339
-            return ms if ms <= _LAST_MS else _LAST_MS, value
+            return min(ms, _LAST_MS), value
         return _normal(moment, value)
     if type(value) is int and _FIRST_MS <= value <= _LAST_MS:
         return value, rfc3339(value)

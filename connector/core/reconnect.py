@@ -18,6 +18,9 @@ HEALTHY_ADVANCED_S = 2.0
 HEALTHY_OPEN_S = 10.0
 """Open so long at all: healthy."""
 
+RETRY_AFTER_MAX_S = 300.0
+"""A Retry-After is obeyed so far; beyond, a clock is more likely wrong than the platform away."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
@@ -66,11 +69,11 @@ class Backoff:
         due = now + wait
         if policy.retention_s is not None:
             due = min(due, max(complete_at + policy.retention_s / 4, now + policy.retention_s / 8))
-        return max(due, now + (retry_after_s or 0.0))
+        return max(due, now + min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
 
 
 class DialPacer:
-    """At most one network dial a second; a rotation or an emergency may be the second within a second.
+    """At most one dial a second; with ``burst`` (a rotation, an emergency) it may be the second within a second.
 
     None before the instant that the platform asked for (Retry-After).
     """
@@ -81,7 +84,7 @@ class DialPacer:
 
     def told(self, now: float, retry_after_s: float | None) -> None:
         """The platform refused a dial, and may have said for how long."""
-        self._told_until = max(self._told_until, now + (retry_after_s or 0.0))
+        self._told_until = max(self._told_until, now + min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
 
     def earliest(self, now: float, *, burst: bool) -> float:
         """The first instant, not before now, at which a dial is allowed."""

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from connector.core.ledger import HoleState
 from connector.core.reconnect import healthy
 from connector.core.states import Policy, Why
+from connector.core.steps import HoleState
 from connector.model import Token
 
 OVERLAP_MAX_S = 2.0
 QUIET_MAX_S = 1.0
-CUT_BEFORE_S = 5.0
 
 
 @dataclass(slots=True)
 class Socket:
-    """One that is open, or whose dial is under way (``opened_at`` is None). ``event_at``: its last item's instant."""
+    """One that is open, or whose dial is under way (``opened_at`` is None).
+
+    ``replaces``: the generation of the socket whose place it is to take; ``sequential``: that one was closed before the
+    dial. ``heard_at``: when the peer last gave a sign of life, the handshake not counted; ``event_at``: when it last
+    brought something. Silence counts from ``watched_from`` at the earliest.
+    """
 
     id: int
     token: Token
     why: Why
+    replaces: int | None = None
+    sequential: bool = False
     opened_at: float | None = None
-    heard_at: float = 0.0
+    heard_at: float | None = None
     event_at: float | None = None
+    watched_from: float = 0.0
     ping_at: float = 0.0
     advanced: bool = False
     caught_up: bool = False
@@ -31,16 +38,20 @@ class Socket:
     def opened(self, now: float, policy: Policy) -> None:
         """The handshake is done."""
         self.opened_at = now
-        self.listen(now, policy)
+        self.watch(now, policy)
 
-    def listen(self, now: float, policy: Policy) -> None:
-        """Silence counts from now."""
-        self.heard_at = now
+    def watch(self, now: float, policy: Policy) -> None:
+        """It is read from now on: silence counts."""
+        self.watched_from = now
         self.ping_at = now + policy.ping_s
+
+    def silent_at(self, policy: Policy) -> float:
+        """When it will have been silent for too long."""
+        return max(self.watched_from, self.heard_at or 0.0) + policy.silence_s
 
     def open_for(self, now: float) -> float:
         """Seconds since the handshake."""
-        return 0.0 if self.opened_at is None else now - self.opened_at
+        return 0.0 if self.opened_at is None else max(0.0, now - self.opened_at)
 
     def healthy(self, now: float) -> bool:
         """Whether it was good for long enough to forget what failed before it."""
@@ -49,11 +60,6 @@ class Socket:
     def expired(self, now: float) -> bool:
         """Whether its token's life is over."""
         return self.token.expires_at_s is not None and now >= self.token.expires_at_s
-
-    def cut_at(self) -> float | None:
-        """When a sequential hand-over must come at the latest, while the token still lives."""
-        expires = self.token.expires_at_s
-        return None if expires is None else expires - min(CUT_BEFORE_S, self.token.buffer_s / 4)
 
     def delivers_since(self, other: Socket) -> bool:
         """Whether it has delivered since the other was opened."""

@@ -40,12 +40,13 @@ class Why(StrEnum):
 
 _S = State
 TRANSITIONS: dict[State, dict[str, tuple[State, ...]]] = {
-    _S.AWAITING_TOKEN: {"token": (_S.DIALING,)},
+    _S.AWAITING_TOKEN: {"token": (_S.DIALING, _S.BACKING_OFF)},
     _S.DIALING: {
         "opened": (_S.LIVE, _S.ROTATION_DUE),
-        "unauthorized": (_S.AWAITING_TOKEN, _S.DIALING, _S.REFUSED),
+        "unauthorized": (_S.AWAITING_TOKEN, _S.DIALING, _S.BACKING_OFF, _S.REFUSED),
         "forbidden": (_S.REFUSED,),
         "failed": (_S.BACKING_OFF, _S.BREAKER_OPEN),
+        "expired_position": (_S.DIALING, _S.BACKING_OFF, _S.AWAITING_TOKEN),
     },
     _S.LIVE: {
         "token": (_S.ROTATION_DUE,),
@@ -54,9 +55,9 @@ TRANSITIONS: dict[State, dict[str, tuple[State, ...]]] = {
         "dropped": (_S.BACKING_OFF, _S.BREAKER_OPEN),
     },
     _S.ROTATION_DUE: {
-        "due": (_S.ROTATING, _S.DIALING, _S.AWAITING_TOKEN, _S.LIVE),
+        "due": (_S.ROTATING, _S.DIALING, _S.LIVE),
         "resolved": (_S.LIVE,),
-        "expired": (_S.DIALING, _S.AWAITING_TOKEN, _S.REFUSED),
+        "expired": (_S.DIALING, _S.BACKING_OFF, _S.AWAITING_TOKEN, _S.REFUSED),
         "dropped": (_S.BACKING_OFF, _S.BREAKER_OPEN),
     },
     _S.ROTATING: {

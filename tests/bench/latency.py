@@ -66,17 +66,13 @@ def _bridge(rig: Rig, seconds: float, outcome: Outcome) -> tuple[list[Sight], li
                 end_ms, used_s = time.time() * 1000, cpu_s(bridge.pid) - before_s
                 platform.quiet(600)
                 ledger = platform.ledger(_STREAM)
-                wait_until("the last event is there", lambda: _reached(watcher.sights, ledger["head"]), bridge, 30)
+                wait_until("the last event is there", lambda: watcher.highest >= ledger["head"], bridge, 30)
                 rotations = _rotations(outcome, platform)
             finally:
                 sights = watcher.stop()
     outcome.faults += judge(rig.broker.bootstrap, topic, [(_STREAM, ledger["head"])])
     rig.delete(topic)
     return [sight for sight in sights if begin_ms <= sight.emitted_ms < end_ms], rotations, used_s
-
-
-def _reached(sights: Sequence[Sight], position: int) -> bool:
-    return any(sight.position >= position for sight in sights[-100:])
 
 
 def _rotations(outcome: Outcome, platform: Platform) -> list[tuple[float, float]]:

@@ -83,6 +83,7 @@ class Watcher:
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.sights: list[Sight] = []
+        self.highest = 0
         self._consumer = reader(bootstrap)
         self._consumer.assign([TopicPartition(topic, partition, OFFSET_END) for partition in range(PARTITIONS)])
         self._stop = threading.Event()
@@ -90,15 +91,15 @@ class Watcher:
         self._thread.start()
 
     def _watch(self) -> None:
-        poll, note, position = self._consumer.poll, self.sights.append, 0
+        poll, note = self._consumer.poll, self.sights.append
         while not self._stop.is_set():
             message = poll(_POLL_S)
             if message is None or message.error() is not None:
                 continue
             seen_ms = time.time() * 1000
             event = orjson.loads(message.value() or b"{}")
-            position = event["sequenceId"]
-            note(Sight(position, event["emittedAtMs"], seen_ms))
+            note(Sight(event["sequenceId"], event["emittedAtMs"], seen_ms))
+            self.highest = max(self.highest, event["sequenceId"])
 
     def stop(self) -> list[Sight]:
         """End, and return what was seen."""

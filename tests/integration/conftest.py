@@ -53,13 +53,12 @@ def site(lane_broker: MavenBroker) -> Site:
     return Site(lane_broker.bootstrap)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage(
     request: pytest.FixtureRequest, kafka: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    """Where the tests of a module run at the same time (``tests.support.chorus``)."""
-    module = request.module
-    made = Stage(kafka, tmp_path_factory.mktemp("stage"), getattr(module, "AT_ONCE", 8))
-    begin_all(made, request.session, module)
+    """Where tests run at the same time (``tests.support.chorus``)."""
+    made = Stage(kafka, tmp_path_factory.mktemp("stage"))
+    begin_all(made, request.session)
     yield made
     await made.close()

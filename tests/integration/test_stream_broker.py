@@ -12,8 +12,7 @@ from tests.support.chorus import Stage, together
 from tests.support.maven_broker import MavenBroker
 from tests.support.scenario import STREAM, Scenario, platform
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-AT_ONCE = 3
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _MIB = 1 << 20
 _SAMPLE_S = 0.25

@@ -11,7 +11,7 @@ from connector.simulator.poison import PoisonKind
 from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, assert_calm, platform
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LIFE_S = 5.0
 SLOW_START_S = 0.4

@@ -7,7 +7,7 @@ import pytest
 from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, missed, platform
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
 

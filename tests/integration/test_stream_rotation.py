@@ -13,8 +13,7 @@ from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, assert_calm, by_refresh, lag, overlaps_s, platform
 from tests.support.watch import SightFollower
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-AT_ONCE = 9
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MINUTE_S = float(os.environ.get("CCAAS_TEST_MINUTE_S", "60"))
 """How long the rotation under load goes on."""
@@ -161,7 +160,7 @@ async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
     async with Scenario(stage, platform(rate=300, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)) as it:
         await it.ready()
         for victims in (slice(1, 2), slice(0, 1), slice(0, 2), slice(1, 2)):
-            sockets = await it.overlap()
+            sockets = list(await it.overlap())
             for victim in sockets[victims]:
                 victim.abort()
             await it.flowing(50)

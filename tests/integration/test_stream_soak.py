@@ -19,7 +19,7 @@ from tests.support.maven_broker import MavenBroker
 from tests.support.scenario import Scenario, platform
 from tests.support.seed import SEED, TOLD
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SOAK_S = float(os.environ.get("CCAAS_TEST_SOAK_S", "40"))
 
@@ -100,7 +100,7 @@ class _Trouble:
 
     async def misdate(self) -> None:
         """Wrong dates."""
-        self._it.simulator.misdate(self._rng.choice(["future", "1970"]), self._stream())  # type: ignore[arg-type]
+        self._it.simulator.misdate(self._rng.choice(["future", "1970"]), self._stream())
 
     async def jump(self) -> None:
         """Positions that never come to be."""

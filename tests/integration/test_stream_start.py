@@ -13,7 +13,7 @@ from tests.support.chorus import Stage, together
 from tests.support.maven_broker import MavenBroker, free_ports
 from tests.support.scenario import STREAM, Scenario, missed, platform
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _START_S = 20.0
 

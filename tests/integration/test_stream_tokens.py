@@ -10,7 +10,7 @@ from connector.simulator.faults import TokenTroubleKind
 from tests.support.chorus import Stage, together
 from tests.support.scenario import Scenario, assert_calm, platform
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LIFE_S = 6.0
 _MOST_DIALS = 8  # of a refused stream within the seconds of a test

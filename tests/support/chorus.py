@@ -1,9 +1,9 @@
-"""Tests of one module that run at the same time, each reported as a test of its own.
+"""Tests that run at the same time, each reported as a test of its own.
 
-A scenario with tokens and faults mostly waits; one after the other a hundred of them take an hour. A test marked with
-:func:`together` is a *voice*: the first test of the module starts all voices that were selected, a few at a time, on
-the module's event loop, and each test awaits its own. The module says ``pytestmark = pytest.mark.asyncio(
-loop_scope="module")`` and may say ``AT_ONCE``.
+A scenario with tokens and faults mostly waits; one after the other, a hundred of them take an hour. A test marked with
+:func:`together` is a *voice*: the first of them starts all that were selected, a few at a time, on the session's event
+loop, and each awaits its own. Their modules say ``pytestmark = pytest.mark.asyncio(loop_scope="session")`` and follow
+one another by name, since that loop runs only while one of its tests does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,18 +23,21 @@ from tests.support.broker import fresh_name, own_broker
 from tests.support.maven_broker import MavenBroker
 
 VOICE_TIMEOUT_S = 240.0
+AT_ONCE = 10
+_OWN_BROKERS = 2
 _THREADS = 64  # voices wait in threads for processes and brokers
 
 Voice = Callable[..., Awaitable[None]]
 
 
 class Stage:
-    """What the voices of one module stand on: the shared broker, and a directory for their files."""
+    """What voices stand on: the shared broker, and a directory for their files."""
 
-    def __init__(self, kafka: str, directory: Path, at_once: int) -> None:
+    def __init__(self, kafka: str, directory: Path, at_once: int = AT_ONCE) -> None:
         self.kafka = kafka
         self.directory = directory
         self._room = asyncio.Semaphore(at_once)
+        self._room_for_brokers = asyncio.Semaphore(_OWN_BROKERS)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.took_s: dict[str, float] = {}
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
@@ -57,13 +59,13 @@ class Stage:
     async def own_broker(self, **settings: str) -> AsyncIterator[MavenBroker]:
         """A broker that a voice may kill and freeze; its settings with ``_`` for ``.``."""
         named = {name.replace("_", "."): value for name, value in settings.items()}
-        broker = await asyncio.to_thread(
-            own_broker, self.directory / fresh_name("kafka"), proxied=False, settings=named
-        )
-        try:
-            yield broker
-        finally:
-            await asyncio.to_thread(broker.close)
+        async with self._room_for_brokers:
+            directory = self.directory / fresh_name("kafka")
+            broker = await asyncio.to_thread(own_broker, directory, proxied=False, settings=named)
+            try:
+                yield broker
+            finally:
+                await asyncio.to_thread(broker.close)
 
     def name(self, prefix: str) -> str:
         """A name for a topic that nobody else uses."""
@@ -95,14 +97,13 @@ def together(voice: Voice) -> Voice:
     return report
 
 
-def begin_all(stage: Stage, session: pytest.Session, module: ModuleType) -> None:
-    """Begin every voice of the module that was selected, in the order of the file."""
+def begin_all(stage: Stage, session: pytest.Session) -> None:
+    """Begin every voice that was selected, in the order of the tests."""
     for item in session.items:
-        if isinstance(item, pytest.Function) and item.module is module:
-            voice: Voice | None = getattr(item.function, "voice", None)
-            if voice is not None:
-                arguments: dict[str, Any] = dict(item.callspec.params) if hasattr(item, "callspec") else {}
-                stage.begin(voice, arguments)
+        voice: Voice | None = getattr(item.function, "voice", None) if isinstance(item, pytest.Function) else None
+        if voice is not None:
+            arguments: dict[str, Any] = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+            stage.begin(voice, arguments)
 
 
 def _name(voice: Voice, arguments: Mapping[str, object]) -> str:

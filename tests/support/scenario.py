@@ -382,8 +382,8 @@ def missed(it: Scenario, reason: str, stream: str = STREAM) -> list[GapSeen]:
         if item.position not in sent.get(item.epoch, ()):
             continue
         if item.epoch > last[0]:
-            between = (1, item.position - 1) if item.position > 1 else (None, None)
-            found.append(GapSeen(item.epoch, *between, reason))
+            first, end = (1, item.position - 1) if item.position > 1 else (None, None)
+            found.append(GapSeen(item.epoch, first, end, reason))
         elif item.position > last[1] + 1:
             found.append(GapSeen(item.epoch, last[1] + 1, item.position - 1, reason))
         last = (item.epoch, item.position)

@@ -11,8 +11,7 @@ from tests.support.chorus import Stage, together
 from tests.support.scenario import Scenario, platform
 from tests.support.seed import SEED, TOLD
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-AT_ONCE = 6
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _LINGER_S = 0.2  # a transaction is open nearly all the time
 

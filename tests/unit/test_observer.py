@@ -1,0 +1,119 @@
+"""Every telemetry event is counted, told, or both, under one name; floods make few lines."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+import pytest
+import structlog
+
+from connector import telemetry
+from connector.auth.service import TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
+from connector.model import Checkpoint, Gap, GapReason
+from connector.observer import Observer
+from connector.web.metrics import Metrics
+
+_EXAMPLES: dict[object, object] = {
+    str: "x",
+    int: 7,
+    float: 0.5,
+    bool: True,
+    int | None: 7,
+    float | None: 0.5,
+    Gap: Gap(0, 3, 5, None, None, GapReason.RETENTION),
+    Checkpoint: Checkpoint("s", position=7, complete_until_ms=1000),
+}
+_EVENTS = [kind for kind in vars(telemetry).values() if isinstance(kind, type) and issubclass(kind, telemetry.Event)]
+
+
+def _example(kind: type[telemetry.Event]) -> telemetry.Event:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {field.name: _EXAMPLES[hints[field.name]] for field in fields(kind)}
+    return kind(**values)
+
+
+@pytest.fixture
+def observer() -> Observer:
+    """An observer with metrics of its own."""
+    return Observer(Metrics())
+
+
+def _value(observer: Observer, name: str, **labels: str) -> float | None:
+    metrics: Metrics = observer._metrics  # noqa: SLF001 - what it counted is what the test is about
+    return metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.mark.parametrize("kind", [k for k in _EVENTS if k is not telemetry.Event], ids=lambda k: k.__name__)
+def test_every_event_is_taken(observer: Observer, kind: type[telemetry.Event]) -> None:
+    """No event of the bridge is unknown to its observer, and per-batch ones make no line."""
+    with structlog.testing.capture_logs() as lines:
+        observer(_example(kind))
+    quiet = kind in (telemetry.BatchRead, telemetry.Committed)
+    assert len(lines) == (0 if quiet else 1)
+
+
+def test_the_extra_observer_sees_events_too() -> None:
+    """The demo watches the same events."""
+    seen: list[telemetry.Event] = []
+    event = telemetry.Restored("s")
+    Observer(Metrics(), seen.append)(event)
+    assert seen == [event]
+
+
+def test_a_flood_of_dead_letters_makes_one_line(observer: Observer) -> None:
+    """Poison must not fill the log: it is counted, and told once in a while."""
+    with structlog.testing.capture_logs() as lines:
+        for after in range(100):
+            observer(telemetry.DeadLettered("s", after, "not_json"))
+    assert len(lines) == 1
+    assert _value(observer, "ccaas_dead_letters_total", stream="s", reason="not_json") == 100
+
+
+def test_rotation_and_network_are_counted_apart(observer: Observer) -> None:
+    """A failed rotation never shows as a network failure, nor the other way round."""
+    observer(telemetry.Failed("s", "rotation", "refused", 1.0, 0, breaker_open=False))
+    observer(telemetry.Failed("s", "network", "reset", 1.0, 1, breaker_open=False))
+    observer(telemetry.Failed("s", "network", "reset", 2.0, 2, breaker_open=False))
+    assert _value(observer, "ccaas_rotation_failures_total", stream="s") == 1
+    assert _value(observer, "ccaas_network_failures_total", stream="s") == 2
+
+
+def test_a_stream_is_in_one_state(observer: Observer) -> None:
+    """The gauge of the former state goes back to 0."""
+    observer(telemetry.StreamState("s", "live", 1))
+    observer(telemetry.StreamState("s", "breaker_open", 0))
+    assert _value(observer, "ccaas_stream_state", stream="s", state="live") == 0
+    assert _value(observer, "ccaas_stream_state", stream="s", state="breaker_open") == 1
+    assert _value(observer, "ccaas_breaker_open", stream="s") == 1
+
+
+def test_positions_in_gaps_are_counted(observer: Observer) -> None:
+    """A gap of three positions counts as one gap and three positions."""
+    observer(telemetry.GapRecorded("s", Gap(0, 3, 5, None, None, GapReason.RETENTION)))
+    assert _value(observer, "ccaas_gaps_total", stream="s", reason="retention") == 1
+    assert _value(observer, "ccaas_gap_positions_total", stream="s") == 3
+
+
+def test_committed_positions_and_lag_are_shown(observer: Observer) -> None:
+    """What a dashboard of lag needs comes from commits, not from reads."""
+    observer(telemetry.Committed("s", Checkpoint("s", position=9, complete_until_ms=5000), 3, 100, 0.25))
+    assert _value(observer, "ccaas_committed_position", stream="s") == 9
+    assert _value(observer, "ccaas_lag_seconds", stream="s") == 0.25
+    assert _value(observer, "ccaas_complete_until_timestamp_seconds", stream="s") == 5
+
+
+_TOKEN_EVENTS: list[tuple[Any, str]] = [
+    (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5), "granted"),
+    (TokenUnchanged("p", 1, 1.0, 5.0), "unchanged"),
+    (TokenRequestFailed("p", 429, "slow down", 1.0, 5.0), "http_429"),
+    (TokenRequestFailed("p", None, "no route", 1.0, 5.0), "unreachable"),
+    (TokenReportedDead("p", 1, 3.0, None, 0.0), "reported_dead"),
+]
+
+
+@pytest.mark.parametrize(("event", "outcome"), _TOKEN_EVENTS, ids=[outcome for _, outcome in _TOKEN_EVENTS])
+def test_token_requests_are_counted_by_outcome(observer: Observer, event: Any, outcome: str) -> None:  # noqa: ANN401 - a union
+    """The token endpoint's trouble has its own counter."""
+    observer.token(event)
+    assert _value(observer, "ccaas_token_requests_total", platform="p", outcome=outcome) == 1
