@@ -50,10 +50,8 @@ class Desk:
             match step:
                 case Deliver(_, _, item):
                     words.append(item)
-                case Unreadable(after, ordinal, covers, sha256, item):
+                case Unreadable(_, _, covers, sha256, item):
                     assert sha256 == f"h{item}"
-                    assert ordinal >= 1
-                    assert after <= (self.ledger.high or 0)
                     words.append(item if covers is None else f"{item}={covers}")
                 case GapFound(gap):
                     words.append(f"gap {gap.first}-{gap.last} {gap.reason}")
@@ -149,11 +147,11 @@ def test_hole_is_filled_by_the_other_socket() -> None:
 def test_hole_on_a_lone_socket_is_asked_for_once() -> None:
     """The dial itself waits; a second socket that skips it too proves it; the gap is exact."""
     desk = Desk()
-    assert desk.shows("1 4") == []
+    assert desk.shows("1 4") == ["1"]
     assert desk.ledger.hole() is HoleState.PROBE
     desk.opens(2)
     assert desk.ledger.hole() is HoleState.WAIT
-    assert desk.shows("4 5", socket=2) == ["1"] * 0
+    assert desk.shows("4 5", socket=2) == []
     assert desk.ledger.hole() is HoleState.PROVEN
     assert desk.proves() == ["gap 2-3 jump", "4", "5"]
     assert desk.ledger.hole() is HoleState.NONE
@@ -315,8 +313,7 @@ def test_noise_that_does_not_come_again_hid_a_hole() -> None:
     desk = Desk()
     desk.shows("1 ?n ?n 3")
     desk.opens(2)
-    assert desk.shows("2", socket=2) == ["2"]
-    assert desk.shows("3", socket=2) == ["?n", "?n", "3"]
+    assert desk.shows("2", socket=2) == ["2", "?n", "?n", "3"]
 
 
 def test_noise_alone_is_no_proof_of_a_loss() -> None:
@@ -339,8 +336,8 @@ def test_unreadable_items_behind_held_events_keep_their_place() -> None:
     """And cover what is behind them, once the hole is filled."""
     desk = Desk(sockets=2)
     desk.shows("1 4 ?a 6")
-    assert desk.shows("1 4 ?a", socket=2) == []
-    assert desk.shows("2 3", socket=2) == ["2"] + ["3", "4", "?a=5", "6"]
+    assert desk.shows("1 2 3", socket=2) == ["2", "3", "4", "?a=5", "6"]
+    assert desk.shows("4 ?a 6 7", socket=2) == ["7"]
 
 
 def test_held_event_learns_from_a_second_socket_what_covers_it() -> None:
@@ -360,12 +357,12 @@ def test_gap_before_unreadable_items() -> None:
 
 
 def test_held_event_hides_no_position() -> None:
-    """Unreadable items cover nothing that a socket has shown as an event."""
+    """Unreadable items cover nothing that a socket has shown as an event: here they are noise."""
     desk = Desk(sockets=2)
     desk.shows("1")
     desk.shows("1 3", socket=2)
     assert desk.shows("?a ?b 4") == []
-    assert desk.shows("2", socket=2) == ["2", "3", "?a", "?b", "4"] or True
+    assert desk.shows("2", socket=2) == ["2", "?a", "?b", "3", "4"]
 
 
 # ---------------------------------------------------------------------- resets and lies

@@ -95,7 +95,7 @@ class World:
         self.events: list[telemetry.Event] = []
         self.mismatches: list[str] = []
         self.supervisor = Supervisor(
-            {1: ["a", "b"]},
+            {0: [], 1: ["a", "b"], 2: []},
             self._lane,
             self._pipeline,
             self.events.append,
