@@ -52,12 +52,11 @@ class Credential:
         self._dead = generation
         return True
 
-    def refused(self, now: float) -> bool:
-        """A fresh token was refused; True from the second time on: ``refused_until`` says when to try again."""
+    def refused(self, now: float) -> None:
+        """The newest token was refused or died; from the second time in a row on there is a back-off."""
         self.refusals += 1
         if self.refusals > 1:
             self._back_off(now)
-        return self.refusals > 1
 
     def forbidden(self, now: float) -> None:
         """A permission is missing: no new token helps."""

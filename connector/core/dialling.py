@@ -108,7 +108,9 @@ class Dialling:
     def _token_died(self, generation: int, now: float, event: str, detail: str) -> None:
         """Emergency: not a network failure. With a newer token dial at once; else one refresh, then dial."""
         self._report_dead(generation, detail)
-        if self._credential.usable(now) is None and self._credential.refused(now):
+        if generation == self._credential.generation:
+            self._credential.refused(now)
+        if self._credential.refused_until > now:
             self._refused(now, event, detail)
         else:
             self._dial(now, event, Why.EMERGENCY)

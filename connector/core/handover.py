@@ -206,7 +206,9 @@ class Handover(Dialling):
     def _fresh_refused(self, new: Socket, now: float, event: str, detail: str) -> None:
         """The platform does not take the token of the new socket; the old one lives."""
         self._report_dead(new.token.generation, detail)
-        if self._credential.refused(now):
+        if new.token.generation == self._credential.generation:
+            self._credential.refused(now)
+        if self._credential.refused_until > now:
             self._out.append(Setback("auth", detail, self._credential.refused_until))
         self._settle(now, event)
 

@@ -49,7 +49,7 @@ class InHand:
         self._incarnation: dict[str, int] = {}
         self._attempt: dict[str, Checkpoint] = {}
         self._doubted: dict[str, Checkpoint] = {}
-        self._dropped: list[Freed] = []
+        self._dropped: list[tuple[str, int, int]] = []
         self._taken: dict[str, Mark] = {}
 
     # ------------------------------------------------------------------ in
@@ -163,7 +163,7 @@ class InHand:
     def dropped(self) -> list[Freed]:
         """What was found committed already, or of an earlier incarnation, since the last call."""
         dropped, self._dropped = self._dropped, []
-        return dropped
+        return [Freed(self._known.get(stream, Checkpoint(stream)), *room) for stream, *room in dropped]
 
     # ------------------------------------------------------------------ suspension
 
@@ -212,8 +212,7 @@ class InHand:
         return None if known is None else known.snapshot_id
 
     def _drop(self, batch: Batch, entries: int, size_bytes: int) -> None:
-        known = self._known.get(batch.stream, Checkpoint(batch.stream))
-        self._dropped.append(Freed(known, entries, size_bytes))
+        self._dropped.append((batch.stream, entries, size_bytes))
 
     def _freed(self, checkpoint: Checkpoint) -> Freed:
         batches = [batch for batch in self._open if batch.stream == checkpoint.stream]

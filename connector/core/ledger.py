@@ -55,7 +55,7 @@ class Ledger(History[Item]):
         self._views: Views[Item] = Views()
         self._view_of = self._views.of
         self._back: Deliver[Item] | None = None
-        self._back_due: float | None = None
+        self._back_due = 0.0
         self._lies: Lies[Item] = Lies(digest)
         self._former_high = 0
         self._now = 0.0
@@ -72,7 +72,7 @@ class Ledger(History[Item]):
         """A socket will deliver nothing more."""
         self._views.closed(socket)
         if not any(view.stepped_back for view in self._views):
-            self._back = self._back_due = None  # it comes again
+            self._back = None  # it comes again
         self._lies.forget(self._views)
 
     def caught_up(self, socket: int) -> bool:
@@ -106,14 +106,15 @@ class Ledger(History[Item]):
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to decide."""
-        instants = (self._unread_due, self._back_due, self._holes.deadline())
+        back_due = None if self._back is None else self._back_due
+        instants = (self._unread_due, back_due, self._holes.deadline())
         return min((at for at in instants if at is not None), default=None)
 
     def expire(self, now: float) -> None:
         """Stop waiting for what would have explained an item."""
         self._now = now
-        if self._back_due is not None and now >= self._back_due:
-            self._reset()
+        if self._back is not None and now >= self._back_due:
+            self._reset(self._back)
         for event in self._holes.disbelieved(now):
             self._unread.add(self.high or 0, self._lies.remember(event.item, self._views.opens), event.item)
             self._unread.move(event.position, self.high or 0)
@@ -160,8 +161,8 @@ class Ledger(History[Item]):
         if seen:
             view.moved_to(position)
             return Verdict.DUPLICATE
-        if view.stepped_back and position > self._holes.top():
-            self._refute()
+        if self._back is not None and view.stepped_back and position > self._holes.top():
+            self._refute(self._back)
         missing = position - self.high - 1 if self._contiguous and self.high is not None else 0
         if missing == 0 or self._is_covered(view, position, missing):
             shown = view.hashes if self._holes else None
@@ -217,21 +218,19 @@ class Ledger(History[Item]):
         """An event goes back although it is later than all others: the first of a new sequence, or a lie."""
         back = self._back
         if back is not None and event.position > back.position:
-            self._reset()
+            self._reset(back)
             return self._place(view, event)
         if back is None or event[:2] != back[:2]:
-            if view.stepped_back:
-                self._refute()
+            if back is not None and view.stepped_back:
+                self._refute(back)
             self._back = event  # of two sockets, the one that shows more of the new sequence
             self._back_due = self._now + PATIENCE_S
         view.stepped_back = True
         return Verdict.DEFERRED
 
-    def _refute(self) -> None:
+    def _refute(self, back: Deliver[Item]) -> None:
         """The old sequence goes on."""
-        back, self._back, self._back_due = self._back, None, None
-        if back is None:
-            return
+        self._back = None
         digest = self._lies.remember(back.item, self._views.opens)
         for view in self._views:
             if view.stepped_back:
@@ -239,11 +238,9 @@ class Ledger(History[Item]):
                 self._note(view, digest, back.item)
                 self._unstash(view)
 
-    def _reset(self) -> None:
+    def _reset(self, back: Deliver[Item]) -> None:
         """A new sequence begins at the event that went back; other sockets still show the former one."""
-        back, self._back, self._back_due = self._back, None, None
-        if back is None:
-            return
+        self._back = None
         former_high = self._holes.top() or self.high or 0
         self._begin_epoch(GapReason.POSITION_RESET, back)
         self._former_high = former_high

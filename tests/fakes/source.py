@@ -79,7 +79,7 @@ class FakeSource:
         self.connections: list[FakeConnection] = []
         self.refusals: list[DialFailure] = []
         self.snapshots: asyncio.Queue[FakeSnapshot | DialFailure | None] = asyncio.Queue()
-        self.asked_for_snapshots = 0
+        self.waiting_for_snapshot = False
         self._dead: set[int] = set()
         self._news = asyncio.Event()
 
@@ -108,8 +108,11 @@ class FakeSource:
     async def snapshot(self, token: Token) -> FakeSnapshot | None:
         """See :meth:`connector.ports.Source.snapshot`."""
         self._check(token)
-        self.asked_for_snapshots += 1
-        found = await self.snapshots.get()
+        self.waiting_for_snapshot = True
+        try:
+            found = await self.snapshots.get()
+        finally:
+            self.waiting_for_snapshot = False
         if isinstance(found, DialFailure):
             raise DialError(found)
         return found

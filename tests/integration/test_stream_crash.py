@@ -21,7 +21,7 @@ _LINGER_S = 0.2  # a transaction is open nearly all the time
 async def test_kill_in_the_middle_of_a_transaction(stage: Stage, nth: int) -> None:
     """Killed at random instants under load (twice by each of five): every event once, in order, byte for byte."""
     rng = random.Random(SEED + nth)
-    settings = platform(rate=250, token_life_s=5, retention_s=600)
+    settings = platform(rate=150, token_life_s=5, retention_s=600)
     streams = [{"name": "a"}, {"name": "b"}]
     async with Scenario(stage, settings, *streams, lanes=2, commit={"linger_seconds": _LINGER_S}) as it:
         it.note = TOLD
@@ -43,7 +43,7 @@ async def test_kill_in_the_middle_of_a_transaction(stage: Stage, nth: int) -> No
 async def test_kill_during_the_start(stage: Stage) -> None:
     """Killed again and again while it starts, joins, fences and reads: nothing is lost, nothing is written twice."""
     rng = random.Random(SEED)
-    async with Scenario(stage, platform(rate=250, token_life_s=5, retention_s=600, backlog=2000)) as it:
+    async with Scenario(stage, platform(rate=150, token_life_s=5, retention_s=600, backlog=2000)) as it:
         it.note = TOLD
         await it.ready()
         for longest_s in (1.0, 2.0, 4.0):
@@ -59,7 +59,7 @@ async def test_kill_during_the_start(stage: Stage) -> None:
 @together
 async def test_two_kills_in_a_rotation(stage: Stage) -> None:
     """Killed while two sockets are open: the successor takes neither twice."""
-    async with Scenario(stage, platform(rate=250, token_life_s=5, retention_s=600, open_delay_s=0.4)) as it:
+    async with Scenario(stage, platform(rate=150, token_life_s=5, retention_s=600, open_delay_s=0.4)) as it:
         for _ in range(2):
             await it.ready()
             await it.flowing(50)

@@ -113,7 +113,7 @@ async def test_events_dated_next_year_and_1970(stage: Stage) -> None:
 @together
 async def test_array_frames_are_cut_byte_for_byte(stage: Stage) -> None:
     """Events out of arrays with odd spacing, escapes and numbers like 1.0, with unreadable elements among them."""
-    settings = platform(rate=400, batch=7, token_life_s=LIFE_S, open_delay_s=SLOW_START_S, backlog=1000)
+    settings = platform(rate=200, batch=7, token_life_s=LIFE_S, open_delay_s=SLOW_START_S, backlog=1000)
     async with Scenario(stage, settings) as it:
         await it.ready()
         for kind in ("no_position", "string_position"):
@@ -150,7 +150,7 @@ async def test_large_events(stage: Stage) -> None:
 @together
 async def test_routes_to_several_topics(stage: Stage) -> None:
     """WFM, speech and CRM, each by its routes into its topics, in order through rotations."""
-    settings = platform(rate=200, token_life_s=LIFE_S)
+    settings = platform(rate=100, token_life_s=LIFE_S)
     streams: list[dict[str, Any]] = [
         {
             "name": "wfm",
@@ -194,7 +194,7 @@ async def test_priority_route_commits_at_once(stage: Stage) -> None:
 @together
 async def test_one_platform_stream_under_two_names(stage: Stage) -> None:
     """The same channel configured twice: two streams, each with its own position, each complete."""
-    settings = platform(rate=200, token_life_s=LIFE_S)
+    settings = platform(rate=100, token_life_s=LIFE_S)
     streams = [
         {"name": "for-wfm", "channel": "shared", "topic": stage.name("for-wfm")},
         {"name": "for-crm", "channel": "shared", "topic": stage.name("for-crm")},

@@ -39,7 +39,7 @@ async def test_rotation_under_load(stage: Stage) -> None:
 @together
 async def test_new_sockets_half_a_second_late(stage: Stage) -> None:
     """New sockets silent for half a second: two are seen open all that time, and never for longer than 2 s."""
-    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, open_delay_s=0.5)) as it:
+    async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, open_delay_s=0.5)) as it:
         await it.ready()
         await it.rotated(3)
         await it.finish()
@@ -104,7 +104,7 @@ async def test_mute_new_socket_is_closed_and_dialled_again(stage: Stage) -> None
 @together
 async def test_new_socket_that_never_catches_up_takes_over_in_time(stage: Stage) -> None:
     """A new socket that delivers, but stays behind the old one, takes over after buffer/2; replay covers the rest."""
-    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, open_delay_s=0.2)) as it:
+    async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, open_delay_s=0.2)) as it:
         await it.ready()
         await it.flowing(10)
         for behind_s in (0.25, 0.5):
@@ -121,7 +121,7 @@ async def test_new_socket_that_never_catches_up_takes_over_in_time(stage: Stage)
 @pytest.mark.parametrize("how", ["aborted", "1008"])
 async def test_old_socket_dies_in_the_overlap(stage: Stage, how: str) -> None:
     """The old socket dying while the new one is open is neither an emergency nor a reason for another dial."""
-    async with Scenario(stage, platform(rate=200, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
+    async with Scenario(stage, platform(rate=100, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
         await it.ready()
         await it.flowing(10)
         old, new = await it.overlap()
@@ -143,7 +143,7 @@ async def test_old_socket_dies_in_the_overlap(stage: Stage, how: str) -> None:
 @together
 async def test_both_sockets_die_in_the_overlap(stage: Stage) -> None:
     """With both sockets gone the stream recovers from the network's loss, at the newest position."""
-    async with Scenario(stage, platform(rate=200, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
+    async with Scenario(stage, platform(rate=100, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
         await it.ready()
         for _ in range(2):
             await it.overlap()
@@ -157,7 +157,7 @@ async def test_both_sockets_die_in_the_overlap(stage: Stage) -> None:
 @together
 async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
     """Connections reset in the middle of rotations, the old one, the new one or both: nothing lost, nothing twice."""
-    async with Scenario(stage, platform(rate=300, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)) as it:
+    async with Scenario(stage, platform(rate=150, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)) as it:
         await it.ready()
         for victims in (slice(1, 2), slice(0, 1), slice(0, 2), slice(1, 2)):
             sockets = list(await it.overlap())
@@ -171,7 +171,7 @@ async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
 @together
 async def test_second_socket_refused(stage: Stage) -> None:
     """A platform that turns out to refuse a second socket: the cut comes just before the old token dies."""
-    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, max_sockets=1)) as it:
+    async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, max_sockets=1)) as it:
         await it.ready()
         await it.rotated(3)
         await it.finish()
@@ -182,7 +182,7 @@ async def test_second_socket_refused(stage: Stage) -> None:
 @together
 async def test_sequential_handover(stage: Stage) -> None:
     """``handover: sequential``: never a second socket, closed with 1000 and opened again within moments."""
-    settings = platform(rate=200, token_life_s=LIFE_S, max_sockets=1)
+    settings = platform(rate=100, token_life_s=LIFE_S, max_sockets=1)
     async with Scenario(stage, settings, configured={"handover": "sequential"}) as it:
         await it.ready()
         await it.rotated(3)
@@ -201,7 +201,7 @@ async def test_sequential_handover(stage: Stage) -> None:
 @together
 async def test_reissue_revokes_the_old_token(stage: Stage) -> None:
     """A server that kills the old token when it issues the new one: handed over at once, with no storm of tokens."""
-    settings = platform(rate=200, token_life_s=LIFE_S, reissue="revokes")
+    settings = platform(rate=100, token_life_s=LIFE_S, reissue="revokes")
     async with Scenario(stage, settings, configured={"auth": {"reissue": "revokes"}}) as it:
         await it.ready()
         tokens, started_s = it.count("tokens"), it.simulator.world.now()
@@ -252,7 +252,7 @@ async def test_opaque_token_of_unknown_life(stage: Stage) -> None:
 @together
 async def test_server_that_resumes_at_the_position(stage: Stage) -> None:
     """A server that sends position N again to whoever resumes at N: the ledger drops it."""
-    async with Scenario(stage, platform(rate=200, token_life_s=LIFE_S, resume="at")) as it:
+    async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, resume="at")) as it:
         await it.ready()
         await it.rotated(2)
         it.simulator.abort()

@@ -291,11 +291,10 @@ class HandoverMachine(RuleBasedStateMachine):
             opened_at, token = self.open[max(self.open)]
             assert self.now < opened_at + min(2.0, token.buffer_s / 2) + INSTANT
 
+    @precondition(lambda self: self.now > 1300.0 and not self.stopped)
     @rule()
     def stops(self) -> None:
         """For good."""
-        if self.now < 1060.0:
-            return
         self.execute(self.handover.stop("enough"))
         assert not self.open
         assert not self.dialling
@@ -305,6 +304,13 @@ class HandoverMachine(RuleBasedStateMachine):
     def at_most_two(self) -> None:
         """Sockets and dials together."""
         assert len(self.open) + len(self.dialling) <= 2
+
+    @invariant()
+    def signs_of_life(self) -> None:
+        """Of the active socket, and never of the future."""
+        if hasattr(self, "handover") and self.handover.heard_at_s is not None:
+            assert self.handover.connected
+            assert self.handover.heard_at_s <= self.now
 
     # ------------------------------------------------------------------ liveness
 

@@ -7,6 +7,7 @@ again from a checkpoint when it is told to. The log in memory plays Kafka.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from tests.fakes.sink import FakeLane, FakeLog
 
 STREAMS = ("a", "b")
 PARTITIONS = 2
+_numbers = count(1)
 Item = tuple[int, int, int]
 """Epoch, position, ordinal."""
 
@@ -45,8 +47,6 @@ class Platform:
 class Feed:
     """Plays the pipeline of one stream."""
 
-    made = 0
-
     def __init__(self, stream: str, platform: Platform, lane: FakeLane) -> None:
         self.stream = stream
         self.platform = platform
@@ -70,10 +70,10 @@ class Feed:
         if checkpoint.snapshot_id is not None:
             self.snapshot(2)
 
-    def go_on(self, count: int, *, urgent: bool = False) -> None:
+    def go_on(self, how_many: int, *, urgent: bool = False) -> None:
         """Hand over the next items, a batch for each epoch."""
         batches: list[Batch] = []
-        for epoch, position, ordinal in self.platform.items[self.next : self.next + count]:
+        for epoch, position, ordinal in self.platform.items[self.next : self.next + how_many]:
             if (epoch, position) != self.place:
                 self.place, self.records = (epoch, position), 0
             if not batches or batches[-1].epoch != epoch:
@@ -81,12 +81,11 @@ class Feed:
             batches[-1].entries.append(self._entry(epoch, position, ordinal))
         for batch in batches:
             self._submit(batch)
-        self.next = min(len(self.platform.items), self.next + count)
+        self.next = min(len(self.platform.items), self.next + how_many)
 
     def snapshot(self, conversations: int) -> None:
         """Hand over a snapshot behind what was handed over."""
-        Feed.made += 1
-        name = f"{self.stream}{Feed.made}"
+        name = f"{self.stream}{next(_numbers)}"
         begin = [self._record(name, b"begin", partition) for partition in range(PARTITIONS)]
         content = [self._record(name, b"content") for _ in range(conversations)]
         end = [self._record(name, b"end", partition) for partition in range(PARTITIONS)]
@@ -172,10 +171,10 @@ class LaneLife(RuleBasedStateMachine):
         for each in what:
             self.platforms[stream].happen(each)
 
-    @rule(stream=st.sampled_from(STREAMS), count=st.integers(1, 6))
-    def arrive(self, stream: str, count: int) -> None:
+    @rule(stream=st.sampled_from(STREAMS), how_many=st.integers(1, 6))
+    def arrive(self, stream: str, how_many: int) -> None:
         """Items come in hand."""
-        self.feeds[stream].go_on(count)
+        self.feeds[stream].go_on(how_many)
 
     @rule(stream=st.sampled_from(STREAMS), conversations=st.integers(0, 4))
     def arrive_snapshot(self, stream: str, conversations: int) -> None:
@@ -271,8 +270,10 @@ class LaneLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def kafka_loses(self, data: st.DataObject) -> None:
         """Kafka has less than it had (an unclean leader, a restored disk)."""
-        length, checkpoints = data.draw(st.sampled_from(self.history))
+        at = data.draw(st.integers(0, len(self.history) - 1))
+        length, checkpoints = self.history[at]
         if checkpoints.keys() == self.log.checkpoints.keys():
+            del self.history[at + 1 :]
             self.log.rewind(length, checkpoints)
             self._renew()
 

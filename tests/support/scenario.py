@@ -315,7 +315,9 @@ class Scenario:
 
     async def judge(self, *, begins: Mapping[str, int] | None = None) -> dict[str, StreamVerdict]:
         """The verdict on every stream. ``begins``: the position a stream starts after, where not 0."""
-        return await asyncio.to_thread(self._judge, begins or {}, time.time_ns() // 1_000_000)
+        ended_ms = time.time_ns() // 1_000_000
+        async with self._stage.bench:
+            return await asyncio.to_thread(self._judge, begins or {}, ended_ms)
 
     async def records(self, *topics: str) -> tuple[Record, ...]:
         """Everything a read_committed reader finds in these topics."""

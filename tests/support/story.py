@@ -2,7 +2,7 @@
 
     Story("token opened caught_up newer due opened")
 
-A number lets so many seconds pass, with every tick that falls due; ``due`` waits for the next tick; ``fails429:7`` comes
+A number lets so many seconds pass, with every tick that falls due; ``due`` waits for the next one; ``fails429:7`` comes
 with a Retry-After. Sockets are named by their part: the *active* one delivers, the *new* one overlaps or is being
 dialled. Tokens live an hour (``brief``: 20 s, ``worn``: not at all, ``opaque``: nobody knows), their buffer is 8 s,
 jitter is none.
@@ -30,7 +30,7 @@ _FAILURES = {
     "fails410": FailureKind.EXPIRED_POSITION,
     "fails429": FailureKind.THROTTLED,
 }
-_CODES = {"dropped": 1006, "expires": 1008}
+_CODES = {"dropped": 1006, "expires": 1008, "leaves": 1001}
 _AWHILE_S = {"soon": 0.3, "second": 1.0, "later": 3.0, "minute": 60.0, "hour": 3600.0}
 """Without a tick: the caller's timer is late."""
 _ARRIVALS = {"event", "new_event", "new_duplicate", "caught_up", "pong"}
@@ -61,10 +61,11 @@ class Story:
         """One word; returns the commands that answer it."""
         self.before = self.handover.state
         self.commands = []
-        self._do(self._answer(word))
+        self.execute(self._answer(word))
         return self.commands
 
-    def _do(self, commands: list[Command]) -> None:
+    def execute(self, commands: list[Command]) -> None:
+        """As the caller would."""
         self.commands = self.commands + commands
         self.log += [(round(self.now - START_S, 6), command) for command in commands]
         for command in commands:
@@ -130,7 +131,7 @@ class Story:
         until = self.now + float(word)
         while (deadline := machine.deadline()) is not None and deadline <= until:
             self.now = max(self.now, deadline)
-            self._do(machine.tick(self.now))
+            self.execute(machine.tick(self.now))
         self.now = until
         return []
 

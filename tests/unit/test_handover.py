@@ -53,7 +53,7 @@ ROWS = {
     "token opened newer expires": "rotation_due expired dialing",
     "token opened suspected expires": "rotation_due expired awaiting_token",
     "brief token opened due fails expires": "rotation_due expired backing_off",
-    "token fails401 newer opened newer worn expires": "rotation_due expired refused",
+    "token fails401 newer opened suspected expires": "rotation_due expired refused",
     "token opened newer dropped": "rotation_due dropped backing_off",
     "token fails due fails due opened newer dropped": "rotation_due dropped breaker_open",
     "token opened newer due opened": "rotating opened overlap",

@@ -567,6 +567,21 @@ def test_lost_track() -> None:
     assert desk.shows("77", socket=2) == ["77"]
 
 
+def test_step_back_stays_while_a_socket_that_showed_it_is_open() -> None:
+    """The end of the other one means nothing."""
+    desk = Desk(sockets=2)
+    desk.shows("1 2 3 1@900")
+    desk.ledger.closed(2)
+    assert desk.shows("2@901") == ["gap None-None position_reset", "1@900", "2@901"]
+
+
+def test_events_without_a_time() -> None:
+    """Wherever they are: the first of all, behind a hole, covered."""
+    desk = Desk(Checkpoint("s"))
+    assert desk.shows("5@none 7@none 7@none 6@none") == ["5@none", "6@none", "7@none"]
+    assert desk.ledger.max_time_ms is None
+
+
 def test_ledger_needs_no_digest() -> None:
     """Where positions don't lie nobody asks for it."""
     ledger: Ledger[str] = Ledger(Checkpoint("s", position=3, event_time_ms=30))

@@ -1,0 +1,307 @@
+"""Any life of a stream's outbox and its snapshots: events, dead letters, gaps, resets, snapshots that come when they
+like or not at all, commits, crashes. The platform's history is a list; what Kafka has must be that list, with whole
+snapshots where they belong.
+
+Outbox, Rebuild, lane and checkpoints are the real ones; the loop is stepped by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import orjson
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from connector.anchor import DUE
+from connector.buffer import WorkerBuffer
+from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.frames import FrameReader
+from connector.core.pointer import compile_pointer
+from connector.core.reconnect import NetworkPolicy
+from connector.core.routing import Router
+from connector.core.states import Policy
+from connector.core.steps import Unreadable
+from connector.model import Checkpoint, DialFailure, Entry, FailureKind, Gap, GapReason, TopicLimits
+from connector.outbox import Outbox
+from connector.parts import Parts, Shared, StreamPlan
+from connector.rebuild import Rebuild
+from tests.fakes.clock import FakeClock
+from tests.fakes.sink import FakeLane, FakeLog
+from tests.fakes.source import FakeSnapshot, FakeSource
+from tests.fakes.tokens import FakeTokens
+
+STREAM, TOPIC, PARTITIONS, PATIENCE_S = "s", "t", 2, 300.0
+Item = tuple[str, int, int, int]
+"""What, epoch, position, ordinal. Items of one history rise by the last three."""
+
+
+def _after(item: Item, what: str) -> Item:
+    _, epoch, position, ordinal = item
+    return {
+        "event": ("event", epoch, position + 1, 0),
+        "dead": ("dead", epoch, position, ordinal + 1),
+        "gap": ("gap", epoch, position + 5, 0),
+        "reset": ("gap", epoch + 1, 0, 0),
+        "reset_later": ("gap", epoch + 1, 3, 0),
+    }[what]
+
+
+class StreamLife(RuleBasedStateMachine):
+    """One stream, from crash to crash."""
+
+    @initialize(start_with_snapshot=st.booleans(), has_snapshots=st.sampled_from([True, True, True, False]))
+    def begin(self, *, start_with_snapshot: bool, has_snapshots: bool) -> None:
+        """A new stream, at position 0."""
+        self.has_snapshots = has_snapshots
+        self.loop = asyncio.new_event_loop()
+        self.log = FakeLog(PARTITIONS)
+        self.items: list[Item] = [("start", 0, 0, 0)]
+        self.crashed_at: set[int] = set()
+        self.up = False
+        due = DUE if start_with_snapshot else None
+        self.log.checkpoints[STREAM] = Checkpoint(STREAM, position=0, snapshot_id=due)
+        self.restart()
+
+    # ------------------------------------------------------------------ the worker
+
+    def restart(self) -> None:
+        """A new process goes on from the checkpoint."""
+        self.clock, self.source, self.tokens = FakeClock(), FakeSource(), FakeTokens()
+        self.lane = FakeLane(self.log)
+        self.limits = {TOPIC: TopicLimits(PARTITIONS)}
+        self.envelope = Envelope(StreamIdentity("g", "p", STREAM), Router(TOPIC), key=["/k"], event_type="/t")
+        self.envelope.at(1_772_352_930_000, self.limits)
+        plan = StreamPlan(
+            name=STREAM,
+            topic=TOPIC,
+            start="earliest",
+            on_gap="snapshot",
+            contiguous=True,
+            resumes=True,
+            policy=Policy(NetworkPolicy()),
+            event_time=compile_pointer("/time"),
+            snapshot_patience_s=PATIENCE_S,
+            buffer_events=40,
+        )
+        shared = Shared(
+            clock=self.clock,
+            rng=Random(1),
+            spawn=self.loop.create_task,
+            guarded=lambda call: call,
+            rotations=asyncio.Semaphore(1),
+            buffer=WorkerBuffer(1_000_000_000),
+            limits=self.limits,
+            observe=lambda _event: None,
+        )
+        parts = Parts(self.source, FrameReader("/p"), self.envelope, self.tokens, self.lane, shared)
+        self.outbox = Outbox(plan, parts, lambda: None)
+        self.rebuild = Rebuild(plan, parts, self.outbox)
+        checkpoint = self.log.checkpoints[STREAM]
+        self.outbox.start(checkpoint)
+        mark = checkpoint.mark
+        self.next = sum(item[1:] <= (mark.epoch, mark.position, mark.ordinal) for item in self.items)
+        self.up = True
+        self._step(self.tokens.issue)
+        if checkpoint.snapshot_id is not None:
+            self._step(self.rebuild.resume)
+
+    @rule()
+    def crash(self) -> None:
+        """Everything in memory is lost."""
+        self._step(self.rebuild.stop)
+        self.crashed_at.add(len(self.log.records))
+        self.restart()
+
+    @rule()
+    def fault(self) -> None:
+        """As a pipeline that is abandoned: what was handed over stays in the lane, which finishes it."""
+        self._step(self.rebuild.stop)
+        self.outbox.forget()
+        self._drain()
+        self.crashed_at.add(len(self.log.records))
+        self.restart()
+
+    # ------------------------------------------------------------------ the stream
+
+    @rule(
+        what=st.lists(st.sampled_from(["event"] * 5 + ["dead", "gap", "gap", "reset", "reset_later"]), max_size=6),
+        submit=st.booleans(),
+    )
+    def read(self, what: list[str], *, submit: bool) -> None:
+        """Items arrive, all at once."""
+        self._read(what)
+        if submit:
+            self._step(self.outbox.submit)
+
+    def _read(self, what: list[str]) -> None:
+        for each in what:
+            self.items.append(_after(self.items[-1], each))
+        self._step(self._deliver)
+
+    def _deliver(self) -> None:
+        while self.next < len(self.items):
+            what, epoch, position, ordinal = self.items[self.next]
+            first = self.items[self.next - 1][2] + 1 if self.items[self.next - 1][1] == epoch else 1
+            self.next += 1
+            if what == "gap":
+                reset = epoch != self.items[self.next - 2][1]
+                reason = GapReason.POSITION_RESET if reset else GapReason.JUMP
+                ends = (first, position) if position else (None, None)
+                gap = Gap(epoch, *ends, None, None, reason)
+                self.rebuild.gap(self.envelope.gap(gap), gap)
+            elif what == "dead":
+                step: Unreadable[object] = Unreadable(position, ordinal, None, f"{ordinal:064x}", None)
+                self.outbox.add(self.envelope.dead_letter(self.outbox.epoch, step, b"junk", "not_json"))
+            else:
+                self.outbox.add(self.envelope.event(epoch, position, None, {}, b"{}")[0])
+
+    # ------------------------------------------------------------------ the platform's snapshots
+
+    @precondition(lambda self: self.up)
+    @rule(beyond=st.integers(-8, 8), conversations=st.integers(0, 4))
+    def snapshot_comes(self, beyond: int, conversations: int) -> None:
+        """The snapshot that is being asked for, if one is, arrives, at some position, also an odd one; or none ever."""
+        if not self.has_snapshots:
+            self._answer(None)
+            return
+        position = max(0, self.items[-1][2] + beyond)
+        self._answer(FakeSnapshot(position, [b'{"k": "c%d"}' % n for n in range(conversations)], 1_772_352_930_000))
+
+    @rule(kind=st.sampled_from([FailureKind.NETWORK, FailureKind.UNAUTHORIZED, FailureKind.REJECTED]))
+    def snapshot_fails(self, kind: FailureKind) -> None:
+        """The request fails; it is repeated later."""
+        self._answer(DialFailure(kind, "no"))
+
+    @rule(seconds=st.sampled_from([10.0, 40.0, PATIENCE_S + 60]))
+    def time_passes(self, seconds: float) -> None:
+        """Back-off and patience run out."""
+        self._step(lambda: self.clock.advance(seconds))
+
+    def _answer(self, answer: FakeSnapshot | DialFailure | None) -> None:
+        if self.source.waiting_for_snapshot:
+            self._step(lambda: self.source.snapshots.put_nowait(answer))
+
+    # ------------------------------------------------------------------ the lane
+
+    @rule(limits=st.lists(st.integers(1, 6), min_size=1, max_size=5))
+    def commit(self, limits: list[int]) -> None:
+        """A transaction commits."""
+        for freed in self.lane.commit(self.lane.fill(*limits)):
+            self.outbox.committed(freed.entries, freed.size_bytes)
+            assert not freed.entries or freed.checkpoint.mark == self.log.checkpoints[STREAM].mark
+        self._step(self.rebuild.committed)
+
+    def _drain(self) -> None:
+        while self.lane.hand.waiting():
+            self.commit([50])
+
+    def _step(self, call: object) -> None:
+        """Call from inside the loop, and let tasks run until nothing moves."""
+
+        async def run() -> None:
+            assert callable(call)
+            call()
+            for _ in range(30):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(run())
+
+    # ------------------------------------------------------------------ what must hold
+
+    @invariant()
+    def log_is_the_history(self) -> None:
+        """Each item once and in order; snapshots whole and alone; the checkpoint knows what is due."""
+        if not self.up:
+            return
+        marks = [entry.mark(epoch) for _, epoch, entry in self.log.records]
+        assert all(before < after for before, after in zip(marks, marks[1:], strict=False))
+        items, due, promised = _Reader(self.log, self.crashed_at).read()
+        assert items == self.items[1 : len(items) + 1]
+        checkpoint = self.log.checkpoints[STREAM]
+        if due is not None:
+            assert checkpoint.snapshot_id == due
+        elif promised or checkpoint.snapshot_id not in (None, DUE):
+            assert checkpoint.snapshot_id is not None
+            assert promised
+        assert not self.lane.hand.dropped() or self.crashed_at, "an entry was taken for one that Kafka has"
+
+    def teardown(self) -> None:
+        """At last snapshots come and everything is committed."""
+        if not self.up:
+            return
+        self._step(self._deliver)
+        self._step(self.outbox.submit)
+        for _ in range(200):
+            self._drain()
+            if not self.rebuild.active and not self.lane.hand.waiting():
+                break
+            self.snapshot_comes(0, 3)
+            self.time_passes(40.0)
+            self._read(["event"])
+            self._step(self.outbox.submit)
+        self.log_is_the_history()
+        items, due, promised = _Reader(self.log, self.crashed_at).read()
+        assert items == self.items[1:]
+        assert due is None
+        assert not promised
+        assert self.log.checkpoints[STREAM].snapshot_id is None or not self.has_snapshots
+        assert self.outbox.in_hand_events == 0
+        self.loop.close()
+
+
+class _Reader:
+    """Reads the log as a consumer would, and judges snapshots."""
+
+    def __init__(self, log: FakeLog, crashed_at: set[int]) -> None:
+        self._log = log
+        self._crashed_at = crashed_at
+        self._open: str | None = None
+        self._seen: dict[str, list[int]] = {"begin": [], "end": []}
+        self._promised: set[str] = set()
+
+    def read(self) -> tuple[list[Item], str | None, set[str]]:
+        """The items; the snapshot that is begun and not ended; those that gap records tell of and that are not whole."""
+        items: list[Item] = []
+        crashed = False
+        for index, (_, epoch, entry) in enumerate(self._log.records):
+            crashed = crashed or index in self._crashed_at
+            snapshot_id = dict(entry.headers).get("ce_snapshotid")
+            if snapshot_id is not None:
+                crashed = self._snapshot(str(snapshot_id), entry, crashed=crashed)
+                continue
+            assert self._open is None or crashed, "something stands inside a snapshot"
+            what = "gap" if entry.topic == "g.gaps" else "dead" if entry.ordinal else "event"
+            if what == "gap":
+                self._gap(orjson.loads(entry.value))
+            items.append((what, epoch, entry.position, entry.ordinal))
+        return items, self._open, self._promised
+
+    def _gap(self, record: dict[str, object]) -> None:
+        assert record["snapshot"] in ("done", "failed"), "a gap record that does not know of its snapshot"
+        if record["snapshot"] == "done":
+            self._promised.add(str(record["snapshot_id"]))
+
+    def _snapshot(self, snapshot_id: str, entry: Entry, *, crashed: bool) -> bool:
+        what = str(dict(entry.headers)["ce_type"]).removeprefix("ccaas.snapshot").removeprefix(".")
+        if what == "begin" and snapshot_id != self._open:
+            assert self._open is None or crashed, "a snapshot begins inside another one"
+            self._open, self._seen = snapshot_id, {"begin": [], "end": []}
+            crashed = False
+        assert snapshot_id == self._open, "a record outside its snapshot"
+        assert not crashed, "a snapshot goes on after a crash"
+        if what:
+            self._seen[what].append(self._log.partition_of(entry))
+        else:
+            assert self._seen["begin"] == list(range(PARTITIONS))
+            assert not self._seen["end"]
+        if self._seen["end"] == list(range(PARTITIONS)):
+            self._open = None
+            self._promised.clear()  # what a crash has cut short is made good by a later one
+        return crashed
+
+
+TestStreamLife = StreamLife.TestCase
+TestStreamLife.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -1,0 +1,132 @@
+"""How an overlap of two sockets ends, exit by exit (DESIGN.md, "The states of a stream")."""
+
+from __future__ import annotations
+
+import pytest
+
+from connector.core.sockets import Socket, judge_overlap, overlap_deadline
+from connector.core.states import Close, Policy, Rotated, Setback, State, Why
+from connector.core.steps import HoleState
+from connector.model import Token
+from tests.support.story import Story
+
+OPENED = 1000.0
+OVERLAP = "token opened newer due opened "
+NONE, WAIT, PROBE = HoleState.NONE, HoleState.WAIT, HoleState.PROBE
+
+
+def pair(buffer_s: float, old_event: float | None, new_event: float | None) -> tuple[Socket, Socket]:
+    """A new socket and an old one; events in seconds since the new one opened."""
+    token = Token("t", 2, 0.0, None, buffer_s)
+    new, old = Socket(2, token, Why.ROTATION), Socket(1, token, Why.START)
+    old.opened(0.0, Policy())
+    new.opened(OPENED, Policy())
+    old.event_at = None if old_event is None else OPENED + old_event
+    new.event_at = None if new_event is None else OPENED + new_event
+    return new, old
+
+
+@pytest.mark.parametrize(
+    ("buffer_s", "old_event", "ends_s"),
+    [
+        (300.0, None, 1.0),  # quiet: min(1 s, buffer/8)
+        (300.0, -0.1, 1.0),  # what came before the new one opened does not count
+        (4.0, None, 0.5),
+        (1.5, None, 0.1875),  # a token of 5 s
+        (300.0, 0.0, 2.0),  # the old delivers: min(2 s, buffer/2)
+        (300.0, 1.9, 2.0),
+        (3.0, 0.1, 1.5),
+        (1.5, 0.1, 0.75),
+        (0.0, None, 0.0),
+    ],
+)
+def test_latest_end(buffer_s: float, old_event: float | None, ends_s: float) -> None:
+    """Counted from the opening of the new socket, never more than 2 s."""
+    assert overlap_deadline(*pair(buffer_s, old_event, None)) == OPENED + ends_s
+
+
+@pytest.mark.parametrize(
+    ("old_event", "new_event", "hole", "after_s", "end"),
+    [
+        (None, None, NONE, 0.999, None),
+        (None, None, NONE, 1.0, "quiet"),
+        (-5.0, None, NONE, 1.0, "quiet"),
+        (-5.0, 0.1, NONE, 1.0, "time_up"),  # the new one replays, the old one is quiet
+        (0.1, 0.1, NONE, 1.999, None),
+        (0.1, 0.1, NONE, 2.0, "time_up"),  # replay covers the rest
+        (0.1, None, NONE, 1.999, None),
+        (0.1, None, NONE, 2.0, "new_silent"),
+        (0.1, 0.1, WAIT, 1.999, None),
+        (0.1, 0.1, WAIT, 2.0, "new_silent"),  # the new one may be the one that skipped it
+        (None, 0.1, WAIT, 1.0, "time_up"),  # the old one will not fill it
+        (0.1, 0.1, PROBE, 2.0, "time_up"),  # both have skipped it
+        (0.1, 0.1, NONE, 60.0, "time_up"),  # a timer that is late
+    ],
+)
+def test_end(
+    old_event: float | None, new_event: float | None, hole: HoleState, after_s: float, end: str | None
+) -> None:
+    """Each exit, and the instant before it."""
+    assert judge_overlap(*pair(300.0, old_event, new_event), hole, OPENED + after_s) == end
+
+
+def test_caught_up_ends_it_at_once() -> None:
+    """Whatever else is known."""
+    new, old = pair(300.0, 0.1, 0.1)
+    new.caught_up = True
+    assert judge_overlap(new, old, WAIT, OPENED) == "caught_up"
+
+
+@pytest.mark.parametrize(
+    ("script", "how", "overlap_s"),
+    [
+        ("0.3 new_event 0.2 caught_up", "caught_up", 0.5),
+        ("1.0", "quiet", 1.0),
+        ("event new_duplicate 2.0", "time_up", 2.0),
+        ("pause", "paused", 0.0),
+        ("0.4 dropped", "old_closed", 0.4),
+        ("0.4 expires", "old_closed", 0.4),
+    ],
+)
+def test_new_socket_takes_over(script: str, how: str, overlap_s: float) -> None:
+    """The old one is closed with 1000 "token refresh", unless it is gone; the rotation is told once, no failure."""
+    story = Story(OVERLAP + script)
+    assert story.state is State.LIVE
+    assert story.open == [2]
+    (rotated,) = [command for _, command in story.log if isinstance(command, Rotated)]
+    assert (rotated.generation, rotated.how, round(rotated.overlap_s, 6)) == (2, how, overlap_s)
+    closes = [command for _, command in story.log if isinstance(command, Close)]
+    assert closes == ([] if how == "old_closed" else [Close(1, 1000, "token refresh")])
+    assert not [command for _, command in story.log if isinstance(command, Setback)]
+    assert story.handover.backoff.failures == 0
+
+
+def test_old_socket_may_go_on_delivering_to_the_limit() -> None:
+    """Its events prolong a quiet overlap, but not beyond min(2 s, buffer/2)."""
+    story = Story(OVERLAP + "0.9 event new_duplicate 0.9 event")
+    assert story.state is State.OVERLAP
+    assert story.tell("0.2")[0] == Close(1, 1000, "token refresh")
+
+
+def test_paused_old_socket_is_replaced_when_the_new_one_opens() -> None:
+    """Nobody reads either of them: there is nothing to wait for."""
+    story = Story("token opened newer due pause opened")
+    assert (story.state, story.open) == (State.LIVE, [2])
+
+
+def test_pause_that_ends_before_the_new_one_opens() -> None:
+    """An overlap like any other."""
+    assert Story("token opened newer due pause resume opened").state is State.OVERLAP
+
+
+def test_overlap_of_a_short_life() -> None:
+    """A token of 5 s still rotates by overlap: at most 0.75 s."""
+    story = Story("")
+    for generation in (1, 2):
+        token = Token("t", generation, story.now, story.now + 5.0, 1.5)
+        story.execute(story.handover.token_ready(token, story.now))
+        story.tell("due" if generation == 2 else "opened")
+    for word in ("opened", "event", "new_event", "0.74"):
+        story.tell(word)
+    assert story.state is State.OVERLAP
+    assert story.tell("0.01")[0] == Close(1, 1000, "token refresh")
