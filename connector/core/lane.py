@@ -154,11 +154,13 @@ class InHand:
         Of events and dead letters it does not matter who wrote them: their marks say which are there.
         """
         known, doubted = self._known.get(read.stream), self._doubted.get(read.stream)
-        if known is None or any(own is not None and _same(own, read) for own in (known, doubted)):
+        batches = [*self._pending, *self._aside.get(read.stream, ())]
+        in_hand = [batch for batch in batches if batch.stream == read.stream and batch.entries]
+        own = [checkpoint for checkpoint in (known, doubted) if checkpoint is not None]
+        if any(_same(checkpoint, read) for checkpoint in own) or not (own or in_hand):
             return False
-        in_hand = [*self._pending, *self._aside.get(read.stream, ())]
-        ours = any(batch.stream == read.stream and _has_snapshot(batch) for batch in in_hand)
-        return ours or read.snapshot_id is not None or known.snapshot_id is not None
+        theirs = read.snapshot_id is not None or read.snapshot_records > 0
+        return theirs or any(checkpoint.snapshot_id for checkpoint in own) or any(map(_has_snapshot, in_hand))
 
     def dropped(self) -> list[Freed]:
         """What was found committed already, or of an earlier incarnation, since the last call."""

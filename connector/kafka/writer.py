@@ -10,8 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from enum import Enum, auto
-from queue import Empty, SimpleQueue
 
 from confluent_kafka import KafkaException
 
@@ -22,6 +20,7 @@ from connector.core.transaction import Cure, cure
 from connector.errors import CheckpointVersionError
 from connector.kafka.checkpoints import LaneCheckpoints, lanes_record
 from connector.kafka.client import describe
+from connector.kafka.inbox import Inbox, InterruptedLaneError, Mode
 from connector.kafka.remedies import Remedies
 from connector.kafka.reports import DeliveryReports
 from connector.kafka.services import LaneServices
@@ -35,18 +34,6 @@ _OWNERSHIP_POLL_S = 0.05
 _log = logging.getLogger("connector.lane")
 
 
-class Mode(Enum):
-    """What the supervisor wants of the lane."""
-
-    RUN = auto()
-    HOLD = auto()  # ownership is in doubt: begin nothing, keep everything
-    FINISH = auto()  # commit what is in hand, then end
-
-
-class _InterruptedError(Exception):
-    """The mode changed while something was waited for."""
-
-
 class LaneWriter:
     """Implements :class:`connector.ports.Lane`."""
 
@@ -55,10 +42,7 @@ class LaneWriter:
         self.ended = threading.Event()
         self.state = "opening"
         self._services = services
-        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
-        self._mode = Mode.RUN
-        self._mode_lock = threading.Lock()
-        self._deadline = float("inf")
+        self._inbox = Inbox()
         self._hand = InHand()
         self._checkpoints = LaneCheckpoints(services.client, lane)
         self._transactor: Transactor | None = None
@@ -79,23 +63,15 @@ class LaneWriter:
 
     def hold(self) -> None:
         """Begin no transaction: the group lost sight of this worker (rule 13)."""
-        self._set_mode(Mode.HOLD, before=Mode.RUN)
+        self._inbox.turn(Mode.HOLD, before=Mode.RUN)
 
     def resume(self) -> None:
         """The lane is ours again: init, read, drop what is committed, go on."""
-        self._set_mode(Mode.RUN, before=Mode.HOLD)
+        self._inbox.turn(Mode.RUN, before=Mode.HOLD)
 
     def finish(self, deadline: float) -> None:
         """Commit what is in hand until ``deadline`` (``time.monotonic``), then end; ``ended`` is set."""
-        self._deadline = deadline
-        self._set_mode(Mode.FINISH)
-
-    def _set_mode(self, mode: Mode, before: Mode | None = None) -> None:
-        with self._mode_lock:
-            if before not in (None, self._mode):
-                return
-            self._mode = mode
-        self._inbox.put(None)
+        self._inbox.finish(deadline)
 
     # ------------------------------------------------------------------ the thread
 
@@ -115,16 +91,16 @@ class LaneWriter:
     def _live_once(self) -> bool:
         """One producer's life; False when the lane ends."""
         try:
-            if self._mode is Mode.HOLD:
+            if self._inbox.mode is Mode.HOLD:
                 self._wait_while_held()
             self._collect(0.0)
-            if self._mode is Mode.FINISH and not self._hand.waiting():
+            if self._inbox.mode is Mode.FINISH and not self._hand.waiting():
                 return False
             self._open()
             self._serve()
-        except _InterruptedError:
+        except InterruptedLaneError:
             self._hand.roll_back()
-            return self._mode is not Mode.FINISH
+            return self._inbox.mode is not Mode.FINISH
         except Doubt as doubt:
             self._answer(doubt)
         except CheckpointVersionError:
@@ -141,8 +117,8 @@ class LaneWriter:
         self.state = "opening"
         services, started = self._services, time.monotonic()
         while self.lane not in services.membership().lanes:  # an init would fence the present owner
-            if self._mode is not Mode.RUN:
-                raise _InterruptedError
+            if self._inbox.mode is not Mode.RUN:
+                raise InterruptedLaneError
             self._collect(_OWNERSHIP_POLL_S)
         self._transactor = Transactor(services.client, self.lane, list(services.limits().values()), self._still)
         self._transactor.initialise()
@@ -167,20 +143,20 @@ class LaneWriter:
         if made_for not in (None, self._services.lanes):
             reason = f"its topic was made for {made_for} lanes, the configuration says {self._services.lanes}"
             self._post(self._services.listener.mismatched, reason)
-            self._mode = Mode.FINISH
-            raise _InterruptedError
+            self._inbox.turn(Mode.FINISH)
+            raise InterruptedLaneError
 
     def _serve(self) -> None:
         """Transactions, one after the other, until the mode changes or there is a doubt."""
         first = True
-        while self._mode is not Mode.HOLD:
+        while self._inbox.mode is not Mode.HOLD:
             self._still()
-            self._collect(_IDLE_S if self._mode is Mode.RUN and not self._hand.waiting() else 0.0)
+            self._collect(_IDLE_S if self._inbox.mode is Mode.RUN and not self._hand.waiting() else 0.0)
             self._remedies.restore_due()
             if self._transact(first=first):
                 first = False
-            elif self._mode is Mode.FINISH:
-                raise _InterruptedError
+            elif self._inbox.mode is Mode.FINISH:
+                raise InterruptedLaneError
             else:
                 self._current().poll()
 
@@ -226,7 +202,7 @@ class LaneWriter:
             if batch is None:
                 self._current().poll()
                 left_s = boundary.due_at() - time.monotonic()
-                if left_s <= 0 or self._mode is not Mode.RUN:
+                if left_s <= 0 or self._inbox.mode is not Mode.RUN:
                     return
                 self._collect(left_s)
 
@@ -284,32 +260,23 @@ class LaneWriter:
             self.hold()
             return
         until = time.monotonic() + self._remedies.answer(doubt, records, writes, self._reports.failures)
-        while self._mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
+        while self._inbox.mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
             self._collect(left_s)
 
     # ------------------------------------------------------------------ waiting
 
     def _collect(self, timeout_s: float) -> None:
-        """Take what streams have handed over; wait for the first of it at most so long."""
-        try:
-            item = self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
-            while True:
-                if item is not None:
-                    self._hand.arrive(item)
-                item = self._inbox.get_nowait()
-        except Empty:
-            return
+        self._inbox.collect(self._hand, timeout_s)
 
     def _wait_while_held(self) -> None:
         self.state = "held"
         self._discard()
-        while self._mode is Mode.HOLD:
+        while self._inbox.mode is Mode.HOLD:
             self._collect(_IDLE_S)
 
     def _still(self) -> None:
         self._check_deliveries()
-        if self._mode is Mode.HOLD or (self._mode is Mode.FINISH and time.monotonic() >= self._deadline):
-            raise _InterruptedError
+        self._inbox.still()
 
     def _blocked(self) -> None:
         self._still()

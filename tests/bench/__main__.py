@@ -63,7 +63,8 @@ def _run(name: str, rig: Rig) -> Outcome:
     try:
         return _BENCHMARKS[name](rig)
     except (RuntimeError, TimeoutError) as error:
-        return Outcome(name, faults=[str(error)])
+        sys.stderr.write(f"{error}\n")
+        return Outcome(name, faults=[str(error).partition("\n")[0]])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -223,9 +223,8 @@ class StreamLife(RuleBasedStateMachine):
         checkpoint = self.log.checkpoints[STREAM]
         if due is not None:
             assert checkpoint.snapshot_id == due
-        elif promised or checkpoint.snapshot_id not in (None, DUE):
+        elif promised:
             assert checkpoint.snapshot_id is not None
-            assert promised
         assert not self.lane.hand.dropped() or self.crashed_at, "an entry was taken for one that Kafka has"
 
     def teardown(self) -> None:

@@ -95,6 +95,12 @@ def test_not_cleanly_an_array(frame: bytes) -> None:
     assert READER.read(frame) == [Unread("not_json", frame)]
 
 
+def test_parsers_that_disagree_on_depth() -> None:
+    """One goes deeper than the other; the elements are cut by their brackets."""
+    deep = b"[" * 1000 + b"]" * 1000
+    assert read(b"[" + deep + b', {"sequenceId":5}]') == ["not_an_object", 5]
+
+
 def test_nested_position() -> None:
     """The pointer may lead deeper."""
     (event,) = FrameReader("/meta/offset").read(b'{"meta":{"offset":3}}')
