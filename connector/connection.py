@@ -16,7 +16,7 @@ from connector.core.handover import CLOSE_NORMAL, Handover
 from connector.core.ledger import HoleState
 from connector.core.states import Close, Command, Dial, Ping, ReportDead, Rotated, Setback, State, Why
 from connector.errors import DialError
-from connector.model import Token
+from connector.model import FailureKind, Token
 from connector.parts import Parts, StreamPlan
 from connector.ports import Closed, Connection, FrameKind
 
@@ -32,6 +32,14 @@ class Reader(Protocol):
 
     def frame(self, socket: int, frame: bytes) -> None:
         """A message arrived."""
+        ...
+
+    def position_refused(self) -> None:
+        """The platform says that it no longer has the position: the next dial asks for its present."""
+        ...
+
+    def oversize(self, socket: int) -> None:
+        """A message was too large to be read; the socket ends with it."""
         ...
 
     def closed(self, socket: int) -> None:
@@ -55,6 +63,7 @@ class StreamConnection:
 
     def __init__(self, plan: StreamPlan, parts: Parts, reader: Reader) -> None:
         self._name = plan.name
+        self._expired_position_code = plan.expired_position_code
         self._source = parts.source
         self._tokens = parts.tokens
         self._shared = parts.shared
@@ -79,6 +88,11 @@ class StreamConnection:
     def connected(self) -> bool:
         """Whether events can arrive."""
         return self._handover.connected
+
+    @property
+    def heard_at_s(self) -> float | None:
+        """When the one live socket last gave a sign of life; None while it is not as simple as that."""
+        return self._handover.heard_at_s if self._handover.state is State.LIVE else None
 
     @property
     def reading(self) -> bool:
@@ -135,6 +149,8 @@ class StreamConnection:
         except DialError as error:
             self._sockets.pop(dial.socket, None)
             self._reader.closed(dial.socket)
+            if error.failure.kind is FailureKind.EXPIRED_POSITION:
+                self._reader.position_refused()
             self._execute(self._handover.dial_failed(dial.socket, error.failure, self._now()))
             self._ask_for_hole()
             return
@@ -170,6 +186,10 @@ class StreamConnection:
 
     def _ended(self, socket: int, end: Closed) -> None:
         """The peer closed, or the network did."""
+        if end is _TOO_BIG:
+            self._reader.oversize(socket)
+        elif end.code == self._expired_position_code:
+            self._reader.position_refused()
         live = self._sockets.pop(socket, None)
         self._reader.closed(socket)
         self._observe(telemetry.SocketClosed(self._name, socket, end.code, end.reason, "peer"))

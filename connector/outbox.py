@@ -100,6 +100,10 @@ class Outbox:
         """Write where a new stream begins."""
         self._sink.submit(Batch(self._plan.name, self.incarnation, checkpoint.epoch, [], start=checkpoint))
 
+    def complete(self, until_ms: int) -> None:
+        """Nothing is missing up to an instant of the platform's clock, although nothing came."""
+        self._sink.submit(Batch(self._plan.name, self.incarnation, self.epoch, [], complete_until_ms=until_ms))
+
     def write(self, epoch: int, entries: list[Entry]) -> None:
         """Hand over entries at the wall itself, before what is behind it."""
         size = _size(entries)

@@ -32,6 +32,7 @@ class StreamPlan:
     resumes: bool
     policy: Policy
     event_time: Lookup
+    expired_position_code: int | None = None
     snapshot_patience_s: float = 300.0
     buffer_events: int = 5000
     buffer_bytes: int = 16_777_216

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import NamedTuple
 
 from connector import telemetry
 from connector.anchor import first_checkpoint
@@ -19,24 +18,14 @@ from connector.connection import StreamConnection
 from connector.core.dead_letter import sha256
 from connector.core.envelope import IMPLAUSIBLE_MS
 from connector.core.frames import Event, Unread
-from connector.core.instants import Moment, read_time
+from connector.core.instants import read_time
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
-from connector.model import Checkpoint, Gap
+from connector.gaps import Gaps
+from connector.items import Item, digest
+from connector.model import Checkpoint
 from connector.outbox import Outbox
 from connector.parts import Parts, StreamPlan
-from connector.rebuild import Rebuild
-
-
-class Item(NamedTuple):
-    """What an event carries through the ledger."""
-
-    moment: Moment | None
-    document: object
-    raw: bytes
-
-
-def _digest(item: Item | Unread) -> str:
-    return sha256(item.raw)
+from connector.quiet import QuietWatch
 
 
 class StreamPipeline:
@@ -47,7 +36,8 @@ class StreamPipeline:
         self._parts = parts
         self._envelope = parts.envelope
         self._outbox = Outbox(plan, parts, parts.shared.guarded(self._consider_reading))
-        self._rebuild = Rebuild(plan, parts, self._outbox)
+        self._gaps = Gaps(plan, parts, self._outbox, self._halt)
+        self._quiet = QuietWatch(plan, parts, self._whole_until, self._outbox.complete)
         self._anchoring: asyncio.Task[None] | None = None
         self._anchored: asyncio.Future[Checkpoint] | None = None
         self._continues = False
@@ -59,11 +49,13 @@ class StreamPipeline:
         """A ledger and sockets that go on from the checkpoint."""
         plan = self.plan
         self._ledger: Ledger[Item | Unread] = Ledger(
-            checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events, digest=_digest
+            checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events, digest=digest
         )
         self.connection = StreamConnection(plan, self._parts, self)
         self._outbox.start(checkpoint)
         self._hole = HoleState.NONE
+        self._oversize_at: int | None = None
+        self._position_refused = False
         self.halted = False
         self._touched: dict[int, bool] = {}
         self._duplicates = 0
@@ -87,13 +79,15 @@ class StreamPipeline:
             self._halt()
             return
         self.connection.start()
+        self._quiet.start()
         if checkpoint.snapshot_id is not None:
-            self._rebuild.resume()
+            self._gaps.rebuild.resume()
 
     def _halt(self) -> None:
         """By ``on_gap: stop``: nothing more is read until the configuration lets the stream go on."""
         self.halted = True
         self._observe(telemetry.Halted(self.plan.name, self._ledger.high or 0))
+        self._quiet.stop()
         self.connection.stop("stopped after a gap")
 
     def stop(self, reason: str) -> None:
@@ -107,7 +101,8 @@ class StreamPipeline:
             self._anchoring.cancel()
             self._anchoring = None
         self._touched.clear()
-        self._rebuild.stop()
+        self._quiet.stop()
+        self._gaps.rebuild.stop()
         self.connection.stop(reason)
         if self._timer is not None:
             self._timer.cancel()
@@ -124,7 +119,7 @@ class StreamPipeline:
         if self._anchored is not None and not self._anchored.done():
             self._anchored.set_result(checkpoint)
         self._outbox.committed(entries, size_bytes)
-        self._rebuild.committed()
+        self._gaps.rebuild.committed()
         self._consider_reading()
 
     async def _anchor(self) -> None:
@@ -135,11 +130,6 @@ class StreamPipeline:
         checkpoint = await self._anchored
         self._anchoring = None
         self._go_on(checkpoint)
-
-    @property
-    def position(self) -> int | None:
-        """The highest position accounted for, committed or not."""
-        return self._ledger.high
 
     # ------------------------------------------------------------------ for the connection
 
@@ -153,7 +143,20 @@ class StreamPipeline:
             self._submit()
         self._continues = True
         self._ledger.opened(socket, position)
-        return position
+        refused, self._position_refused = self._position_refused, False
+        return None if refused else position
+
+    def position_refused(self) -> None:
+        """See :class:`connector.connection.Reader`."""
+        self._position_refused = True
+
+    def oversize(self, socket: int) -> None:
+        """See :class:`connector.connection.Reader`."""
+        again, self._oversize_at = self._oversize_at == self._ledger.high, self._ledger.high
+        if again and self._ledger.skip_oversize(socket):
+            self._tell_time()
+            self._deliver_due(None)
+            self._submit()
 
     def closed(self, socket: int) -> None:
         """See :class:`connector.connection.Reader`."""
@@ -224,21 +227,7 @@ class StreamPipeline:
                     self._outbox.add(self._envelope.dead_letter(self._outbox.epoch, step, item.raw, reason))
                     self._observe(telemetry.DeadLettered(self.plan.name, after, reason))
                 case GapFound(gap):
-                    self._observe(telemetry.GapRecorded(self.plan.name, gap))
-                    self._record_gap(gap)
-
-    def _record_gap(self, gap: Gap) -> None:
-        """By ``on_gap``."""
-        outbox, entry = self._outbox, self._envelope.gap(gap)
-        if self.plan.on_gap == "snapshot":
-            self._rebuild.gap(entry, gap)
-            return
-        outbox.turn_epoch(gap.epoch)
-        if self.plan.on_gap == "continue":
-            outbox.add(entry)
-        else:
-            outbox.stop_with(entry)
-            self._halt()
+                    self._gaps.record(gap)
 
     # ------------------------------------------------------------------ hand-over
 
@@ -246,6 +235,8 @@ class StreamPipeline:
         """Give the lane what was read in this turn of the loop, and tell the connection what it meant."""
         self._scheduled = False
         touched, self._touched = self._touched, {}
+        if any(touched.values()):
+            self._quiet.fresh()
         hole = self._judge_hole()
         self._submit()
         for socket, fresh in touched.items():
@@ -264,6 +255,11 @@ class StreamPipeline:
         self._ledger.expire(self._parts.shared.clock.now())
         self._deliver_due(None)
         self._hand_over()
+
+    def _whole_until(self) -> float | None:
+        """When the platform last showed that it lives, while nothing is missing and nothing is kept back."""
+        whole = self._hole is HoleState.NONE and self._ledger.high is not None and self.connection.reading
+        return self.connection.heard_at_s if whole else None
 
     def _judge_hole(self) -> HoleState:
         """What the first hole is; one that is proven becomes a gap record."""

@@ -34,6 +34,8 @@ from connector.settings import (
     StreamSettings,
 )
 
+_FIRST_CLOSE_CODE, _LAST_CLOSE_CODE = 1000, 4999  # RFC 6455 §7.4
+
 
 def kafka_client(settings: Settings) -> KafkaClient:
     """How to reach the cluster, and the worker's place in its group."""
@@ -81,6 +83,7 @@ def wire(platform: PlatformSettings) -> SequencePlatform:
         position_field=platform.position.field,
         headers=platform.revealed_headers(),
         max_frame_bytes=platform.max_frame_bytes,
+        expired_position_status=_refusal(platform, 400, 599),
     )
 
 
@@ -145,6 +148,7 @@ def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
             silence_s=platform.silence_seconds,
         ),
         event_time=compile_pointer(stream.time),
+        expired_position_code=_refusal(platform, _FIRST_CLOSE_CODE, _LAST_CLOSE_CODE),
         snapshot_patience_s=platform.snapshot.max_wait_seconds,
         buffer_events=stream.buffer.events,
         buffer_bytes=stream.buffer.bytes,
@@ -159,3 +163,9 @@ def _network(network: NetworkSettings, retention_s: float | None) -> NetworkPoli
         network.breaker_seconds,
         retention_s,
     )
+
+
+def _refusal(platform: PlatformSettings, least: int, most: int) -> int | None:
+    """How the platform refuses a position that it no longer has, where that is a number between these."""
+    refusal = platform.expired_position
+    return refusal if isinstance(refusal, int) and least <= refusal <= most else None

@@ -10,7 +10,7 @@ from typing import Literal
 
 from jsonschema import Draft202012Validator
 
-Kind = Literal["checkpoint", "gap", "dead-letter-headers", "event-headers"]
+Kind = Literal["checkpoint", "gap", "dead-letter-headers", "event-headers", "snapshot"]
 Headers = Sequence[tuple[str, str | bytes | None]]
 
 _SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -29,6 +29,11 @@ def validate(kind: Kind, document: bytes | str | Mapping[str, object] | Headers)
         instance = headers_as_mapping(document)
     faults = sorted(f"{error.json_path}: {error.message}" for error in validator(kind).iter_errors(instance))
     assert not faults, "\n".join([f"{kind}: {len(faults)} faults", *faults, repr(instance)])
+
+
+def validate_snapshot_record(headers: Headers, value: bytes) -> None:
+    """A record of a snapshot: its headers and its value, which is JSON."""
+    validate("snapshot", {"headers": headers_as_mapping(headers), "value": json.loads(value)})
 
 
 def headers_as_mapping(headers: Headers) -> dict[str, object]:

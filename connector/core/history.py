@@ -86,6 +86,15 @@ class History(Generic[Item]):
             self.high = end
         self._drain()
 
+    def _skip(self, reason: GapReason) -> None:
+        """Account for the next position as a gap of its own."""
+        self._release_unread()
+        self._unread.passed()
+        position = (self.high or 0) + 1
+        self._steps.append(GapFound(Gap(self.epoch, position, position, self.max_time_ms, None, reason)))
+        self.high = position
+        self._drain()
+
     def _begin_epoch(self, reason: GapReason, first: Deliver[Item] | None) -> None:
         """Account for all that is there, then for a new sequence from its first event on; None: from any."""
         while self._holes:

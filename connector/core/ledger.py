@@ -34,22 +34,13 @@ PATIENCE_S = 5.0
 for a position; a step back for its successor; an item far ahead for the stream to reach it."""
 
 
-def _undigested(_item: object) -> str:
-    return ""
-
-
 class Ledger(History[Item]):
     """Positions of one stream, as its sockets show them."""
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        contiguous: bool = True,
-        hold_limit: int = 5000,
-        digest: Callable[[Item], str] = _undigested,
+        self, checkpoint: Checkpoint, *, digest: Callable[[Item], str], contiguous: bool = True, hold_limit: int = 5000
     ) -> None:
-        """``digest``: the SHA-256 of an event's bytes, asked only where its position turns out to be a lie."""
+        """``digest``: the SHA-256 of an event's bytes, asked where its position turns out to be a lie."""
         super().__init__(checkpoint, hold_limit)
         self._contiguous = contiguous
         self._views: Views[Item] = Views()
@@ -138,6 +129,15 @@ class Ledger(History[Item]):
         """Declare the first hole a gap; what was held behind it becomes due."""
         self._close_hole()
         self._settle()
+
+    def skip_oversize(self, socket: int) -> bool:
+        """The item after the highest position is too large, again: a gap. False where the socket stands elsewhere."""
+        view = self._view_of.get(socket)
+        if view is None or self.high is None or view.after != self.high or self._holes.first is not None:
+            return False
+        self._skip(GapReason.OVERSIZE)
+        self._settle()
+        return True
 
     def lost_track(self) -> None:
         """The stream broke and cannot be resumed: what was missed cannot be named. A new epoch begins anywhere."""

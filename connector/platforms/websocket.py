@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
@@ -96,6 +96,7 @@ class SequencePlatform:
     position_field: str
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     max_frame_bytes: int = 67_108_864
+    expired_position_status: int | None = None
 
 
 class SequenceSource:
@@ -123,7 +124,10 @@ class SequenceSource:
                     decode_text=False,
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise DialError(refusal(error.status, error.message, error.headers)) from error
+            failure = refusal(error.status, error.message, error.headers)
+            if position is not None and error.status == self._platform.expired_position_status:
+                failure = replace(failure, kind=FailureKind.EXPIRED_POSITION)
+            raise DialError(failure) from error
         except TimeoutError as error:
             raise DialError(DialFailure(FailureKind.NETWORK, f"no handshake within {timeout_s:g} s")) from error
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:

@@ -100,7 +100,7 @@ class Controls:
         self.world.nudge()
         return count
 
-    def token_trouble(  # noqa: PLR0913 - each argument is a property of the trouble, all but one optional
+    def token_trouble(
         self,
         kind: TokenTroubleKind,
         *,
@@ -144,7 +144,7 @@ class Controls:
 
         self.world.edit(stream, change)
 
-    def poison(  # noqa: PLR0913 - each argument is a property of the poison, all but one optional
+    def poison(
         self,
         kind: PoisonKind = "bad_json",
         stream: str | None = None,

@@ -6,7 +6,7 @@ import pytest
 
 from connector.core.ledger import PATIENCE_S, Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
 from connector.core.unreadables import REMEMBERED
-from connector.model import Checkpoint, DeadLetterId, GapReason
+from connector.model import Checkpoint, DeadLetterId, Gap, GapReason
 
 FRESH, DUPLICATE, DEFERRED = Verdict.FRESH, Verdict.DUPLICATE, Verdict.DEFERRED
 
@@ -582,10 +582,20 @@ def test_events_without_a_time() -> None:
     assert desk.ledger.max_time_ms is None
 
 
-def test_ledger_needs_no_digest() -> None:
-    """Where positions don't lie nobody asks for it."""
-    ledger: Ledger[str] = Ledger(Checkpoint("s", position=3, event_time_ms=30))
-    ledger.opened(1, 3)
-    assert ledger.admit(1, 2, 90, "x", 0.0) is DEFERRED
-    assert ledger.admit(1, 4, 91, "y", 0.0) is DEFERRED
-    assert [step.item for step in ledger.take() if not isinstance(step, GapFound)] == ["x", "y"]
+def test_item_too_large_twice_is_a_gap_of_one_position() -> None:
+    """The socket stands at the highest position: the next one cannot be read, and the stream goes on behind it."""
+    desk = Desk(Checkpoint("s", position=3, event_time_ms=30))
+    assert desk.ledger.skip_oversize(1)
+    assert desk.ledger.take() == [GapFound(Gap(0, 4, 4, 30, None, GapReason.OVERSIZE))]
+    assert desk.ledger.high == 4
+    assert desk.shows("5") == ["5"]
+
+
+def test_item_too_large_elsewhere_is_no_gap() -> None:
+    """A socket that replays, or is gone, does not tell which position its item has."""
+    desk = Desk(Checkpoint("s", position=3, event_time_ms=30))
+    desk.shows("4 5")
+    desk.ledger.opened(2, 3)
+    assert not desk.ledger.skip_oversize(2)
+    assert not desk.ledger.skip_oversize(9)
+    assert desk.ledger.take() == []

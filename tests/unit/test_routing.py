@@ -1,4 +1,4 @@
-"""From a type to a topic."""
+"""Routes: the first that matches the platform's own type, else the stream's topic."""
 
 from __future__ import annotations
 
@@ -6,34 +6,48 @@ import pytest
 
 from connector.core.routing import Destination, Route, Router
 
-ROUTER = Router(
-    "events", [Route("agent.*", "agents", urgent=True), Route("agent.state", "never"), Route("queue.?", "events")]
+_ROUTER = Router(
+    "events",
+    [
+        Route("agent.*", "agents", urgent=True),
+        Route("agent.state", "never"),
+        Route("conversation.[su]*", "calls"),
+        Route("*.end", "ends"),
+        Route("?", "letters", urgent=True),
+        Route("agent.*", "agents"),
+    ],
 )
 
 
 @pytest.mark.parametrize(
-    ("event_type", "destination"),
+    ("event_type", "topic", "urgent"),
     [
-        ("agent.state", Destination("agents", urgent=True)),
-        ("agent.", Destination("agents", urgent=True)),
-        ("queue.a", Destination("events", urgent=False)),
-        ("my.agent.state", Destination("events", urgent=False)),
-        ("", Destination("events", urgent=False)),
+        ("agent.state", "agents", True), ("agent.", "agents", True), ("agent", "events", False),
+        ("Agent.state", "events", False), ("my.agent.state", "events", False), ("conversation.start", "calls", False),
+        ("conversation.update", "calls", False), ("conversation.end", "ends", False), ("x", "letters", True),
+        ("agent.line\nbreak", "agents", True), ("", "events", False), ("é", "letters", True),
     ],
-)
-def test_first_match_wins(event_type: str, destination: Destination) -> None:
-    """Else the stream's own topic; asked twice, the same."""
-    assert [ROUTER.route(event_type) for _ in range(2)] == [destination] * 2
+)  # fmt: skip
+def test_first_match_wins(event_type: str, topic: str, urgent: bool) -> None:  # noqa: FBT001 - a table's column
+    """A glob over the whole type, case and all; the same the second time."""
+    assert _ROUTER.route(event_type) == Destination(topic, urgent)
+    assert _ROUTER.route(event_type) == (topic, urgent)
 
 
-def test_topics_are_each_named_once() -> None:
+def test_topics_are_told_once_each() -> None:
     """The stream's own first."""
-    assert ROUTER.topics == ("events", "agents", "never")
-    assert Router("events").topics == ("events",)
+    assert _ROUTER.topics == ("events", "agents", "never", "calls", "ends", "letters")
 
 
-def test_types_from_outside_do_not_fill_the_memory() -> None:
-    """Beyond a bound answers are not remembered, and still right."""
-    router = Router("events", [Route("x*", "xs")])
-    assert {router.route(f"x{n}").topic for n in range(5000)} == {"xs"}
-    assert router.route("y").topic == "events"
+def test_events_without_a_type_can_be_routed() -> None:
+    """``*`` matches them too."""
+    assert Router("events", [Route("*", "all")]).route("") == ("all", False)
+
+
+def test_types_from_outside_are_not_remembered_without_end() -> None:
+    """A platform that invents types costs time, not memory."""
+    router = Router("events", [Route("t.*", "t")])
+    for number in range(5000):
+        assert router.route(f"t.{number}").topic == "t"
+    assert len(router._known) <= 4096  # noqa: SLF001 - memory shows nowhere else
+    assert router.route("t.4999").topic == "t"

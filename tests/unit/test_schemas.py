@@ -27,6 +27,8 @@ _EXAMPLES: dict[Kind, dict[str, Any]] = {
         "complete_until": "2026-03-01T08:15:30.123Z",
         "offsets": {"ccaas.events": {"0": 99, "11": 0}},
         "dead_letters_since": [{"ordinal": 1, "sha256": _SHA}],
+        "snapshot": {"id": "s-1", "records": 7},
+        "stopped": False,
         "command_id": None,
         "committed_at": "2026-03-01T08:15:30.150Z",
         "worker": "host-12-ab34cd",
@@ -47,10 +49,12 @@ _EXAMPLES: dict[Kind, dict[str, Any]] = {
     "dead-letter-headers": {
         "reason": "not JSON",
         "stream": "wfm",
+        "epoch": "0",
         "after_position": "0",
         "ordinal": "1",
         "position": "1",
         "covers": "1",
+        "ce_snapshotid": "s-1",
         "sha256": _SHA,
         "truncated": "1000000",
         "content-type": "application/octet-stream",
@@ -65,12 +69,25 @@ _EXAMPLES: dict[Kind, dict[str, Any]] = {
         "ce_position": "4711",
         "content-type": "application/json",
     },
+    "snapshot": {
+        "headers": {
+            "ce_specversion": "1.0",
+            "ce_id": "0/4711/snapshot/s-1/1",
+            "ce_source": "/ccaas/wfm-bridge/genesys/wfm",
+            "ce_type": "ccaas.snapshot.begin",
+            "ce_snapshotid": "s-1",
+            "ce_time": "2026-03-01T08:15:30.123Z",
+            "content-type": "application/json",
+        },
+        "value": {"v": 1, "snapshot_id": "s-1"},
+    },
 }
 _OPTIONAL: dict[Kind, set[str]] = {
-    "checkpoint": set(),
+    "checkpoint": {"snapshot", "stopped"},
     "gap": set(),
-    "dead-letter-headers": {"position", "covers", "truncated", "content-type"},
+    "dead-letter-headers": {"position", "covers", "ce_snapshotid", "truncated", "content-type"},
     "event-headers": {"ce_time", "ce_sequence"},
+    "snapshot": set(),
 }
 _REFUSED: list[tuple[Kind, str, object]] = [
     ("checkpoint", "v", 2),
@@ -83,6 +100,9 @@ _REFUSED: list[tuple[Kind, str, object]] = [
     ("checkpoint", "offsets", {"t": {"0": -1001}}),
     ("checkpoint", "dead_letters_since", [{"ordinal": 0, "sha256": _SHA}]),
     ("checkpoint", "dead_letters_since", [_SHA]),
+    ("checkpoint", "snapshot", {"id": "", "records": 0}),
+    ("checkpoint", "snapshot", {"id": None, "records": -1}),
+    ("checkpoint", "stopped", "no"),
     ("gap", "v", "1"),
     ("gap", "reason", "because"),
     ("gap", "from", "10"),
@@ -90,6 +110,7 @@ _REFUSED: list[tuple[Kind, str, object]] = [
     ("gap", "snapshot", "maybe"),
     ("gap", "snapshot_id", None),  # with a snapshot that is done
     ("gap", "to_time", 1_772_352_930_123),
+    ("dead-letter-headers", "epoch", "-1"),
     ("dead-letter-headers", "ordinal", "0"),
     ("dead-letter-headers", "sha256", "9F86"),
     ("dead-letter-headers", "truncated", "-1"),
@@ -101,6 +122,10 @@ _REFUSED: list[tuple[Kind, str, object]] = [
     ("event-headers", "ce_time", "2026-03-01 08:15:30"),
     ("event-headers", "ce_partitionkey", "c-1"),
     ("event-headers", "content-type", "text/plain"),
+    ("snapshot", "value", {"v": 2, "snapshot_id": "s-1"}),
+    ("snapshot", "value", {"v": 1, "snapshot_id": ""}),
+    ("snapshot", "headers", {**_EXAMPLES["snapshot"]["headers"], "ce_type": "snapshot.started"}),
+    ("snapshot", "headers", {**_EXAMPLES["snapshot"]["headers"], "ce_id": "0/4711"}),
 ]
 
 

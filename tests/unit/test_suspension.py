@@ -1,40 +1,47 @@
-"""Streams set aside, and when to look again."""
+"""Streams set aside for a topic of theirs: when it is looked at again."""
 
 from __future__ import annotations
 
 from connector.core.suspension import Suspensions
 
 
-def test_suspended_once() -> None:
-    """Further failures of a suspended stream say nothing new; others have their own."""
+def test_looks_again_after_a_wait() -> None:
+    """Not before it is due, and again after another wait."""
+    suspensions = Suspensions()
+    assert suspensions.add("s", "t", 100.0)
+    assert suspensions.due(101.9) == []
+    assert suspensions.due(102.0) == [("s", "t")]
+    assert suspensions.due(103.0) == []
+    assert suspensions.due(104.0) == [("s", "t")]
+
+
+def test_suspended_stream_is_not_suspended_again() -> None:
+    """The first topic stands until it is lifted."""
     suspensions = Suspensions()
     assert suspensions.add("s", "t", 100.0)
     assert not suspensions.add("s", "u", 101.0)
-    assert suspensions.add("r", "u", 101.0)
-    assert suspensions.due(102.0) == [("s", "t")]
-    assert suspensions.due(103.0) == [("r", "u")]
+    assert suspensions.due(110.0) == [("s", "t")]
 
 
-def test_looked_after_again_and_again() -> None:
-    """Every two seconds until it is lifted; then no more."""
-    suspensions = Suspensions()
-    suspensions.add("s", "t", 100.0)
-    looks = [now for now in range(100, 110) if suspensions.due(float(now))]
-    assert looks == [102, 104, 106, 108]
-    suspensions.lifted("s", 109.0)
-    assert suspensions.due(500.0) == []
-
-
-def test_wait_doubles_for_a_topic_that_fails_again_soon() -> None:
-    """Up to a minute; a topic that was good for long begins anew."""
-    suspensions, now, waits = Suspensions(), 100.0, []
+def test_waits_double_for_one_that_fails_again_soon() -> None:
+    """Up to a minute; forgotten after five minutes without."""
+    suspensions, now, waits = Suspensions(), 0.0, []
     for _ in range(7):
-        suspensions.add("s", "t", now)
-        wait = next(n for n in range(100) if suspensions.due(now + n))
+        assert suspensions.add("s", "t", now)
+        wait = next(w for w in (2, 4, 8, 16, 32, 60, 120) if suspensions.due(now + w))
         waits.append(wait)
         now += wait
         suspensions.lifted("s", now)
-        now += 1.0
+        assert suspensions.due(now + 1000.0) == []
     assert waits == [2, 4, 8, 16, 32, 60, 60]
-    suspensions.add("s", "t", now + 1000.0)
-    assert suspensions.due(now + 1002.0) == [("s", "t")]
+    assert suspensions.add("s", "t", now + 300.0)
+    assert suspensions.due(now + 302.0) == [("s", "t")]
+
+
+def test_streams_are_independent() -> None:
+    """Each with its own wait."""
+    suspensions = Suspensions()
+    suspensions.add("a", "t", 0.0)
+    suspensions.add("b", "u", 1.0)
+    assert suspensions.due(2.0) == [("a", "t")]
+    assert suspensions.due(3.5) == [("b", "u")]

@@ -1,67 +1,71 @@
-"""What Kafka's errors mean, and the search for a record at fault."""
+"""What a Kafka error means, and the search for the record at fault."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
+from confluent_kafka import KafkaError
+from hypothesis import given
+from hypothesis import strategies as st
 
-from connector.core.transaction import Bisection, Cure, cure
+from connector.core.transaction import _CURES, Bisection, Cure, cure
 
-
-@pytest.mark.parametrize(
-    ("error", "what"),
-    [
-        ("MSG_SIZE_TOO_LARGE", Cure.SPLIT),
-        ("INVALID_TIMESTAMP", Cure.SPLIT),
-        ("UNKNOWN_TOPIC_OR_PART", Cure.TOPIC),
-        ("TOPIC_AUTHORIZATION_FAILED", Cure.TOPIC),
-        ("UNKNOWN_MEMBER_ID", Cure.NOT_OURS),
-        ("FENCED_INSTANCE_ID", Cure.NOT_OURS),
-        ("ILLEGAL_GENERATION", Cure.RENEW),
-        ("REBALANCE_IN_PROGRESS", Cure.RENEW),
-        ("_FENCED", Cure.FENCED),
-        ("GROUP_AUTHORIZATION_FAILED", Cure.FORBIDDEN),
-        ("_TIMED_OUT", Cure.RENEW),
-        ("NEVER_HEARD_OF", Cure.RENEW),
-    ],
-)
-def test_cure(error: str, what: Cure) -> None:
-    """Each with its cause in a sentence; an unknown error renews the producer."""
-    found, cause = cure(error)
-    assert found is what
-    assert " " in cause
+_TABLE = {
+    Cure.SPLIT: ["MSG_SIZE_TOO_LARGE", "INVALID_TIMESTAMP", "INVALID_RECORD", "RECORD_LIST_TOO_LARGE", "_BAD_MSG"],
+    Cure.TOPIC: ["UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED"],
+    Cure.NOT_OURS: ["UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"],
+    Cure.FENCED: ["_FENCED", "INVALID_PRODUCER_EPOCH"],
+    Cure.FORBIDDEN: ["TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"],
+    Cure.RENEW: ["ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS", "_TIMED_OUT", "never heard of"],
+}
 
 
-def transactions(records: int, bad: set[int]) -> list[list[int]]:
-    """Send records as the lane's writer does, the bad ones failing; returns every transaction tried."""
-    bisection, left, tried = Bisection(), list(range(records)), []
-    while left:
-        batch = left[: bisection.limit or 100]
-        tried.append(batch)
-        if not bad & set(batch):
-            bisection.committed(len(batch))
-            left = left[len(batch) :]
-        elif bisection.failed(len(batch)):
-            bad.discard(batch[0])
+@pytest.mark.parametrize(("name", "expected"), [(name, what) for what, names in _TABLE.items() for name in names])
+def test_error_has_a_cure_and_a_cause(name: str, expected: Cure) -> None:
+    """An unknown one renews the producer."""
+    found, cause = cure(name)
+    assert found is expected
+    assert cause
+
+
+@pytest.mark.parametrize("name", _CURES)
+def test_every_error_of_the_table_exists(name: str) -> None:
+    """By the client's own list of names."""
+    assert isinstance(getattr(KafkaError, name), int)
+
+
+@given(st.integers(1, 200), st.data())
+def test_bisection_finds_every_bad_record(total: int, data: st.DataObject) -> None:
+    """Whatever is bad: each bad record is found alone, the good ones commit, in order, within log2 tries of each."""
+    bad = data.draw(st.sets(st.integers(0, total - 1), max_size=5))
+    bisection, at, found, tries = Bisection(), 0, [], 0
+    while at < total:
+        size = min(bisection.limit or total, total - at)
+        tries += 1
+        if bad & set(range(at, at + size)) - set(found):
+            if bisection.failed(size):
+                found.append(at)  # its dead letter takes its place
+        else:
+            bisection.committed(size)
+            at += size
+    assert found == sorted(bad)
     assert bisection.limit is None
-    return tried
+    assert tries <= (len(bad) + 1) * 20
 
 
-@pytest.mark.parametrize("bad", [set(), {0}, {7}, {99}, {3, 4}, {0, 50, 99}, set(range(10))])
-def test_bisection_finds_every_record_at_fault(bad: set[int]) -> None:
-    """Never the same transaction twice in a row, but for a record replaced; few transactions in all."""
-    tried = transactions(100, set(bad))
-    assert all(one != other or len(one) == 1 for one, other in pairwise(tried))
-    assert len(tried) <= 1 + 16 * len(bad)
-
-
-def test_bisection_ends_with_the_suspects() -> None:
-    """What comes behind them is sent as ever."""
+def test_search_ends_with_the_batch_it_began_with() -> None:
+    """Once the suspects are through, transactions are as large as before."""
     bisection = Bisection()
     assert not bisection.failed(8)
     assert bisection.limit == 4
     bisection.committed(4)
     assert bisection.limit == 4
     bisection.committed(4)
+    assert bisection.limit is None
+
+
+def test_empty_transaction_is_not_at_fault() -> None:
+    """A failure without records ends a search."""
+    bisection = Bisection()
+    bisection.failed(4)
+    assert bisection.failed(0)
     assert bisection.limit is None
