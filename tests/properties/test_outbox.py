@@ -8,7 +8,6 @@ Outbox, Rebuild, lane and checkpoints are the real ones; the loop is stepped by 
 from __future__ import annotations
 
 import asyncio
-from random import Random
 
 import orjson
 from hypothesis import settings
@@ -16,24 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from connector.anchor import DUE
-from connector.buffer import WorkerBuffer
-from connector.core.envelope import Envelope, StreamIdentity
-from connector.core.frames import FrameReader
-from connector.core.pointer import compile_pointer
-from connector.core.reconnect import NetworkPolicy
-from connector.core.routing import Router
-from connector.core.states import Policy
 from connector.core.steps import Unreadable
-from connector.model import Checkpoint, DialFailure, Entry, FailureKind, Gap, GapReason, TopicLimits
+from connector.model import Checkpoint, DialFailure, Entry, FailureKind, Gap, GapReason
 from connector.outbox import Outbox
-from connector.parts import Parts, Shared, StreamPlan
 from connector.rebuild import Rebuild
-from tests.fakes.clock import FakeClock
+from tests.fakes.parts import STREAM, FakeParts
 from tests.fakes.sink import FakeLane, FakeLog
-from tests.fakes.source import FakeSnapshot, FakeSource
-from tests.fakes.tokens import FakeTokens
+from tests.fakes.source import FakeSnapshot
 
-STREAM, TOPIC, PARTITIONS, PATIENCE_S = "s", "t", 2, 300.0
+PARTITIONS, PATIENCE_S = 2, 300.0
 Item = tuple[str, int, int, int]
 """What, epoch, position, ordinal. Items of one history rise by the last three."""
 
@@ -69,36 +59,11 @@ class StreamLife(RuleBasedStateMachine):
 
     def restart(self) -> None:
         """A new process goes on from the checkpoint."""
-        self.clock, self.source, self.tokens = FakeClock(), FakeSource(), FakeTokens()
         self.lane = FakeLane(self.log)
-        self.limits = {TOPIC: TopicLimits(PARTITIONS)}
-        self.envelope = Envelope(StreamIdentity("g", "p", STREAM), Router(TOPIC), key=["/k"], event_type="/t")
-        self.envelope.at(1_772_352_930_000, self.limits)
-        plan = StreamPlan(
-            name=STREAM,
-            topic=TOPIC,
-            start="earliest",
-            on_gap="snapshot",
-            contiguous=True,
-            resumes=True,
-            policy=Policy(NetworkPolicy()),
-            event_time=compile_pointer("/time"),
-            snapshot_patience_s=PATIENCE_S,
-            buffer_events=40,
-        )
-        shared = Shared(
-            clock=self.clock,
-            rng=Random(1),
-            spawn=self.loop.create_task,
-            guarded=lambda call: call,
-            rotations=asyncio.Semaphore(1),
-            buffer=WorkerBuffer(1_000_000_000),
-            limits=self.limits,
-            observe=lambda _event: None,
-        )
-        parts = Parts(self.source, FrameReader("/p"), self.envelope, self.tokens, self.lane, shared)
-        self.outbox = Outbox(plan, parts, lambda: None)
-        self.rebuild = Rebuild(plan, parts, self.outbox)
+        made = FakeParts(self.lane, partitions=PARTITIONS)
+        self.clock, self.source, self.tokens, self.envelope = made.clock, made.source, made.tokens, made.envelope
+        self.outbox = Outbox(made.plan, made.parts, lambda: None)
+        self.rebuild = Rebuild(made.plan, made.parts, self.outbox)
         checkpoint = self.log.checkpoints[STREAM]
         self.outbox.start(checkpoint)
         mark = checkpoint.mark

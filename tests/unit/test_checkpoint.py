@@ -1,159 +1,155 @@
-"""The checkpoint record, and what it becomes when entries are written."""
+"""The checkpoint record: there and back, and what it becomes when entries are written."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 
 from connector.core.checkpoint import advance, decode, encode
-from connector.core.unreadables import REMEMBERED
 from connector.errors import CheckpointVersionError
-from connector.model import Batch, Checkpoint, DeadLetterId, Entry, Mark
+from connector.model import Batch, Checkpoint, DeadLetterId, Entry
+from tests.validation import validate
 
-START = Checkpoint("s", position=0)
-FULL = Checkpoint(
-    "s",
-    epoch=2,
-    position=41,
-    event_time_ms=1_700_000_000_123,
-    complete_until_ms=1_700_000_060_000,
-    offsets={"events": {0: 7, 3: 9}, "agents": {1: 0}},
-    dead_letters=(DeadLetterId(1, "aa"), DeadLetterId(2, "bb")),
-    snapshot_id="snap",
-    snapshot_records=3,
-    stopped=True,
-    command_id="c-1",
-)
+_NOW_MS = 1_772_352_930_123
+_FULL = Checkpoint(
+    "wfm", 2, 4711, _NOW_MS, _NOW_MS + 1, {"t": {0: 5, 12: 0}, "u": {}}, (DeadLetterId(3, "ab" * 32),), "s-1", 7,
+    stopped=True, command_id="c-9",
+)  # fmt: skip
 
 
-def event(position: int, time_ms: int | None = None) -> Entry:
-    """An event's record."""
-    return Entry(position, 0, "events", "k", b"{}", [], time_ms or 0, time_ms)
+def _event(position: int, time_ms: int | None = None) -> Entry:
+    return Entry(position, 0, "t", "k", b"v", [], 0, time_ms)
 
 
-def letter(after: int, ordinal: int) -> Entry:
-    """An unreadable item's record."""
-    return Entry(after, ordinal, "dead", "s", b"?", [], 0, None, f"h{ordinal}")
+def _dead(position: int, ordinal: int, records: int = 0) -> Entry:
+    return Entry(position, ordinal, "d", "wfm", b"v", [], 0, None, f"{ordinal:064x}", records)
 
 
-def after(known: Checkpoint, *entries: Entry, epoch: int = 0) -> Checkpoint:
-    """The checkpoint once one batch is written."""
-    return advance(known, [Batch("s", 0, epoch, list(entries))], {})
+def _record(position: int, number: int) -> Entry:
+    return Entry(position, 0, "t", "k", b"v", [], 0, None, "", number)
 
 
-@pytest.mark.parametrize("checkpoint", [FULL, START, Checkpoint("s"), Checkpoint("ü", position=2**70)])
-def test_record_is_read_as_it_was_written(checkpoint: Checkpoint) -> None:
-    """Milliseconds, partitions as numbers, positions of any size."""
-    assert decode(encode(checkpoint, "w", 0)) == checkpoint
+def _batch(*entries: Entry, epoch: int = 0, **more: Any) -> Batch:  # noqa: ANN401 - as Batch
+    return Batch("wfm", 0, epoch, list(entries), **more)
 
 
-def test_record_is_what_the_contract_says() -> None:
-    """Positions are text, times RFC 3339."""
-    fields = orjson.loads(encode(FULL, "worker-1", 1_700_000_000_000))
-    assert fields["v"] == 1
-    assert fields["position"] == "41"
-    assert fields["event_time"] == "2023-11-14T22:13:20.123Z"
-    assert fields["offsets"] == {"events": {"0": 7, "3": 9}, "agents": {"1": 0}}
-    assert fields["dead_letters_since"] == [{"ordinal": 1, "sha256": "aa"}, {"ordinal": 2, "sha256": "bb"}]
-    assert (fields["worker"], fields["committed_at"]) == ("worker-1", "2023-11-14T22:13:20.000Z")
-    assert orjson.loads(encode(Checkpoint("s"), "w", 0))["position"] is None
+def _dead_letters(*ordinals: int) -> tuple[DeadLetterId, ...]:
+    return tuple(DeadLetterId(ordinal, f"{ordinal:064x}") for ordinal in ordinals)
 
 
-def test_older_and_newer_records_of_this_version_are_read() -> None:
-    """Fields that are not known are ignored, fields that came later may be missing."""
-    value = orjson.dumps({"v": 1, "stream": "s", "epoch": 1, "position": "5", "offsets": {}, "later": True})
-    assert decode(value) == Checkpoint("s", epoch=1, position=5)
+@pytest.mark.parametrize("checkpoint", [_FULL, Checkpoint("s"), Checkpoint("é", position=0), Checkpoint("s", 0, 2**64 - 1)])
+def test_there_and_back(checkpoint: Checkpoint) -> None:
+    """Nothing is lost on the way; the record is what its schema says."""
+    value = encode(checkpoint, "worker-1", _NOW_MS)
+    validate("checkpoint", value)
+    assert decode(value) == checkpoint
+    assert orjson.loads(value)["committed_at"] == "2026-03-01T08:15:30.123Z"
+    assert orjson.loads(value)["position"] == (None if checkpoint.position is None else str(checkpoint.position))
 
 
-@pytest.mark.parametrize("version", [2, 0, None, "1"])
+def test_record_of_a_bridge_without_snapshots_is_read() -> None:
+    """As one that knows of none; and fields of the future are ignored."""
+    fields = orjson.loads(encode(Checkpoint("s", 1, 5), "w", 0))
+    for optional in ("snapshot", "stopped", "dead_letters_since", "command_id", "event_time", "complete_until"):
+        del fields[optional]
+    assert decode(orjson.dumps({**fields, "of_the_future": 1})) == Checkpoint("s", 1, 5)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", None])
 def test_unknown_version_is_refused(version: object) -> None:
-    """With what to do about it."""
-    with pytest.raises(CheckpointVersionError, match=r"stream 's' has version .* a newer one"):
-        decode(orjson.dumps({"v": version, "stream": "s"}))
-
-
-def test_position_and_time_are_of_the_last_event() -> None:
-    """A dead letter has no time, an event may have none."""
-    known = after(START, event(1, 100), event(2, 90), event(3))
-    assert (known.position, known.event_time_ms, known.complete_until_ms) == (3, 90, 90)
-    known = after(known, letter(3, 1))
-    assert (known.position, known.event_time_ms) == (3, 90)
-
-
-def test_complete_until_never_goes_back() -> None:
-    """Whether events or quiet moved it."""
-    known = advance(START, [Batch("s", 0, 0, [], complete_until_ms=500)], {})
-    assert known.complete_until_ms == 500
-    assert known.position == 0
-    assert after(known, event(1, 300)).complete_until_ms == 500
-    assert advance(known, [Batch("s", 0, 0, [], complete_until_ms=400)], {}).complete_until_ms == 500
+    """With the stream and the version in the message."""
+    fields = {**orjson.loads(encode(_FULL, "w", 0)), "v": version}
+    with pytest.raises(CheckpointVersionError, match="'wfm' has version"):
+        decode(orjson.dumps(fields))
 
 
 @pytest.mark.parametrize(
-    ("batches", "letters"),
+    ("known", "batch", "position", "dead_letters", "records"),
     [
-        ([[event(1), letter(1, 1), letter(1, 2)]], [1, 2]),
-        ([[event(1), letter(1, 1)], [letter(1, 2)], [letter(1, 3)]], [1, 2, 3]),
-        ([[event(1), letter(1, 1), event(2)]], []),
-        ([[letter(0, 1), event(1)]], []),
-        ([[letter(0, 1)], [letter(0, 2)]], [1, 2]),
-        ([[event(1), letter(1, 1)], [event(2), letter(2, 1)]], [1]),
-        ([[event(1), letter(1, 1)], [letter(1, 2), event(2)]], []),
+        (Checkpoint("wfm"), _batch(_event(5)), 5, (), 0),
+        (Checkpoint("wfm"), _batch(_dead(0, 1), _dead(0, 2)), None, (1, 2), 0),
+        (Checkpoint("wfm", position=0), _batch(_dead(0, 1)), 0, (1,), 0),
+        (Checkpoint("wfm", position=4), _batch(_event(5), _dead(5, 1), _event(6)), 6, (), 0),
+        (Checkpoint("wfm", position=4), _batch(_event(5), _dead(5, 1), _dead(5, 2)), 5, (1, 2), 0),
+        (Checkpoint("wfm", position=5, dead_letters=_dead_letters(1)), _batch(_dead(5, 2)), 5, (1, 2), 0),
+        (Checkpoint("wfm", position=4, dead_letters=_dead_letters(1)), _batch(_dead(5, 1)), 5, (1,), 0),
+        (Checkpoint("wfm", position=5, dead_letters=_dead_letters(1)), _batch(_dead(5, 1), epoch=1), 5, (1,), 0),
+        (Checkpoint("wfm", position=5, dead_letters=_dead_letters(1)), _batch(_record(5, 1)), 5, (1,), 1),
+        (Checkpoint("wfm", position=5, snapshot_records=9), _batch(_dead(5, 1, 9)), 5, (1,), 9),
+        (Checkpoint("wfm", position=5, snapshot_records=9), _batch(_event(6)), 6, (), 0),
+        (Checkpoint("wfm", position=5, dead_letters=_dead_letters(1)), _batch(_event(6)), 6, (), 0),
     ],
 )
-@pytest.mark.parametrize("start", [START, Checkpoint("s")])
-def test_dead_letters_since_the_position(batches: list[list[Entry]], letters: list[int], start: Checkpoint) -> None:
-    """However they are cut into batches and transactions."""
-    known = start
-    for entries in batches:
-        known = after(known, *entries)
-    assert [d.ordinal for d in known.dead_letters] == letters
-    assert known.mark == Mark(0, batches[-1][-1].position, 0, letters[-1] if letters else 0)
-    assert advance(start, [Batch("s", 0, 0, entries) for entries in batches], {}) == known
-
-
-def test_dead_letters_of_another_epoch_are_not_its_own() -> None:
-    """Though the position has the same number."""
-    known = after(replace(START, position=4, dead_letters=(DeadLetterId(1, "x"),)), letter(4, 1), epoch=1)
-    assert [d.sha256 for d in known.dead_letters] == ["h1"]
+def test_advances_over_entries(
+    known: Checkpoint, batch: Batch, position: int | None, dead_letters: tuple[int, ...], records: int
+) -> None:
+    """To the last position; dead letters and a snapshot's records behind it are remembered, former ones forgotten."""
+    found = advance(known, [batch], {})
+    assert found.position == position
+    assert found.dead_letters == _dead_letters(*dead_letters)
+    assert found.snapshot_records == records
+    assert found.epoch == batch.epoch
+    last = batch.entries[-1].mark(batch.epoch)
+    assert found.mark >= last
+    assert found.mark[:3] == last[:3]
 
 
 def test_dead_letters_are_bounded() -> None:
-    """A checkpoint is a small record; the numbers go on."""
-    known = START
-    for n in range(1, REMEMBERED + 11):
-        known = after(known, letter(0, n))
-    assert [d.ordinal for d in known.dead_letters] == list(range(11, REMEMBERED + 11))
-    assert known.mark.ordinal == REMEMBERED + 10
+    """A platform that sends nothing but junk must not make a checkpoint that Kafka refuses; the newest are kept."""
+    known = Checkpoint("wfm", position=5)
+    for start in range(1, 3001, 500):
+        known = advance(known, [_batch(*(_dead(5, n) for n in range(start, start + 500)))], {})
+    assert known.dead_letters == _dead_letters(*range(2001, 3001))
+    assert len(encode(known, "w", 0)) < 150_000
+    assert known.mark == (0, 5, 0, 3000)
 
 
-def test_position_stays_unknown_until_the_first_event() -> None:
-    """A ``latest`` start with an unreadable item first, or a break that cannot be named."""
-    known = after(Checkpoint("s"), letter(0, 1))
-    assert known.position is None
-    assert after(known, event(0), epoch=1).position is None
-    assert after(known, event(700)).position == 700
+@pytest.mark.parametrize(
+    ("known_ms", "times_ms", "event_time_ms", "complete_until_ms"),
+    [
+        (None, [None], None, None), (None, [5], 5, 5), (7, [None], 7, 7), (7, [9, None], 9, 9), (7, [9, 8], 8, 8),
+        (7, [3], 3, 7),
+    ],
+)  # fmt: skip
+def test_time_is_that_of_the_last_event_that_has_one(
+    known_ms: int | None, times_ms: list[int | None], event_time_ms: int | None, complete_until_ms: int | None
+) -> None:
+    """``complete_until`` never goes back."""
+    known = Checkpoint("wfm", position=0, event_time_ms=known_ms, complete_until_ms=known_ms)
+    found = advance(known, [_batch(*(_event(n, ms) for n, ms in enumerate(times_ms, start=1)))], {})
+    assert (found.event_time_ms, found.complete_until_ms) == (event_time_ms, complete_until_ms)
+
+
+def test_quiet_stream_advances_its_time_only() -> None:
+    """And never back."""
+    known = Checkpoint("wfm", position=5, event_time_ms=10, complete_until_ms=10)
+    later = advance(known, [_batch(complete_until_ms=50), _batch(complete_until_ms=20)], {})
+    assert later == Checkpoint("wfm", position=5, event_time_ms=10, complete_until_ms=50)
+    assert advance(Checkpoint("wfm"), [_batch(complete_until_ms=3)], {}).complete_until_ms == 3
+
+
+def test_start_is_what_it_says() -> None:
+    """Whatever was known."""
+    start = Checkpoint("wfm", position=9, snapshot_id="due")
+    assert advance(Checkpoint("wfm"), [_batch(start=start)], {}) == start
+    assert advance(Checkpoint("wfm"), [_batch(start=start), _batch(_event(10))], {}).position == 10
 
 
 def test_offsets_are_cumulative() -> None:
-    """Over every partition that the stream ever wrote."""
-    known = advance(FULL, [Batch("s", 0, 2, [event(42)])], {"events": {3: 12, 4: 0}, "gaps": {0: 1}})
-    assert known.offsets == {"events": {0: 7, 3: 12, 4: 0}, "agents": {1: 0}, "gaps": {0: 1}}
-    assert FULL.offsets["events"] == {0: 7, 3: 9}
+    """Over every partition that the stream ever wrote; the former checkpoint is not changed."""
+    known = Checkpoint("wfm", position=1, offsets={"t": {0: 1, 1: 7}, "u": {3: 3}})
+    found = advance(known, [_batch(_event(2))], {"t": {0: 4, 2: 0}, "d": {0: 0}})
+    assert found.offsets == {"t": {0: 4, 1: 7, 2: 0}, "u": {3: 3}, "d": {0: 0}}
+    assert known.offsets == {"t": {0: 1, 1: 7}, "u": {3: 3}}
+    assert advance(known, [_batch(_event(2))], {}).offsets == known.offsets
 
 
-def test_start_is_the_first_checkpoint() -> None:
-    """And what is in the same transaction counts from there."""
-    batches = [Batch("s", 0, 0, [], start=replace(START, position=50)), Batch("s", 0, 0, [event(51)])]
-    assert advance(Checkpoint("s"), batches, {}).position == 51
-
-
-def test_snapshot_in_progress_is_remembered() -> None:
-    """Until a batch says otherwise."""
-    records = [event(5)._replace(snapshot_records=n) for n in (1, 2)]
-    known = advance(START, [Batch("s", 0, 0, [event(5), *records], snapshot_id="x", stopped=True)], {})
-    assert (known.snapshot_id, known.snapshot_records, known.stopped) == ("x", 2, True)
-    known = after(known, event(6))
-    assert (known.snapshot_id, known.snapshot_records, known.stopped) == (None, 0, False)
+def test_command_snapshot_and_stop_are_the_batchs() -> None:
+    """A command stays; what is due of a snapshot, and whether the stream has stopped, is said anew each time."""
+    known = Checkpoint("wfm", position=1, command_id="c", snapshot_id="s-1", stopped=True)
+    found = advance(known, [_batch(_event(2), snapshot_id="s-2")], {})
+    assert (found.command_id, found.snapshot_id, found.stopped) == ("c", "s-2", False)
+    assert advance(found, [_batch(_event(3), stopped=True)], {}).stopped
+    assert advance(found, [_batch(complete_until_ms=5)], {}).snapshot_id == "s-2"

@@ -1,257 +1,234 @@
-"""From events to records: keys, headers, time stamps, dead letters, gaps."""
+"""Records as CONTRACT.md has them, sentence by sentence; each against its published schema."""
 
 from __future__ import annotations
 
-import hashlib
+from typing import Any
 
 import orjson
 import pytest
 
-from connector.core import dead_letter
 from connector.core.envelope import Envelope, StreamIdentity, settled
 from connector.core.instants import read_time, rfc3339
 from connector.core.routing import Route, Router
 from connector.core.steps import Unreadable
-from connector.model import Entry, Gap, GapReason, TopicLimits
+from connector.model import Gap, GapReason, TopicLimits
+from tests.validation import headers_as_mapping, validate
 
-NOW_MS = 1_700_000_000_000
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-LIMITS = {"events": TopicLimits(1, retention_ms=8 * DAY_MS), "kept": TopicLimits(1, retention_ms=None)}
+_NOW_MS = 1_772_352_930_123
+_HOUR_MS = 3_600_000
+_WEEK_MS = 604_800_000
+_KEYS = ["/conversationId", "/userId", "/deep/id"]
+_LIMITS = {"t": TopicLimits(3), "forever": TopicLimits(3, retention_ms=None), "short": TopicLimits(3, retention_ms=2000)}
 
 
-def envelope(*key: str, type_prefix: str = "") -> Envelope:
-    """A stream's envelope, now."""
-    router = Router("events", [Route("kept.*", "kept", urgent=True), Route("unlimited.*", "unlimited")])
-    made = Envelope(
-        StreamIdentity("g", "genesys", "wfm"), router, key=key, event_type="/eventType", type_prefix=type_prefix
+def _envelope(prefix: str = "", key: list[str] | None = None, topic: str = "t") -> Envelope:
+    routes = [Route("agent.*", "forever", urgent=True), Route("queue.*", "short")]
+    envelope = Envelope(
+        StreamIdentity("wfm-bridge", "genesys", "wfm"),
+        Router(topic, routes),
+        key=_KEYS if key is None else key,
+        event_type="/eventType",
+        type_prefix=prefix,
     )
-    made.at(NOW_MS, LIMITS)
-    return made
+    envelope.at(_NOW_MS, _LIMITS)
+    return envelope
 
 
-def headers(entry: Entry) -> dict[str, str]:
-    """Headers as text."""
-    return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in entry.headers}
+def _headers(document: object, *, position: int = 7, epoch: int = 0, time: object = None, **more: Any) -> dict[str, object]:  # noqa: ANN401 - as _envelope
+    entry, _ = _envelope(**more).event(epoch, position, read_time(time), document, b"{}")
+    validate("event-headers", entry.headers)
+    return headers_as_mapping(entry.headers)
 
 
-def test_event_record_is_what_the_contract_says() -> None:
-    """CloudEvents in headers, the value byte for byte."""
-    document = {"eventType": "conversation.start", "conversationId": "c1"}
-    moment = (NOW_MS, "2023-11-14T22:13:20Z")
-    entry, urgent = envelope("/conversationId").event(3, 42, moment, document, b"raw")
-    assert not urgent
-    assert entry[:5] == (42, 0, "events", "c1", b"raw")
-    assert (entry.timestamp_ms, entry.event_time_ms) == (NOW_MS, NOW_MS)
-    assert headers(entry) == {
+def test_event_in_full() -> None:
+    """Every header, the value as it came, the key, the topic, the time."""
+    raw = b'{"eventType":"x" , "conversationId":"c-1"}'
+    entry, urgent = _envelope().event(2, 4711, read_time("2026-03-01T08:15:30.123Z"), orjson.loads(raw), raw)
+    assert headers_as_mapping(entry.headers) == {
         "ce_specversion": "1.0",
-        "ce_id": "3/42",
-        "ce_source": "/ccaas/g/genesys/wfm",
-        "ce_type": "conversation.start",
-        "ce_sequence": "00000000000000000042",
-        "ce_position": "42",
+        "ce_id": "2/4711",
+        "ce_source": "/ccaas/wfm-bridge/genesys/wfm",
+        "ce_type": "x",
+        "ce_sequence": "00000000000000004711",
+        "ce_position": "4711",
         "content-type": "application/json",
-        "ce_time": "2023-11-14T22:13:20Z",
+        "ce_time": "2026-03-01T08:15:30.123Z",
     }
+    assert (entry.topic, entry.key, entry.value, urgent) == ("t", "c-1", raw, False)
+    assert (entry.position, entry.ordinal, entry.timestamp_ms, entry.event_time_ms) == (4711, 0, _NOW_MS, _NOW_MS)
 
 
-def test_event_without_a_time() -> None:
-    """No ``ce_time``; the record is dated now."""
-    entry, _ = envelope().event(0, 1, None, {}, b"")
-    assert "ce_time" not in headers(entry)
-    assert (entry.timestamp_ms, entry.event_time_ms) == (NOW_MS, None)
+@pytest.mark.parametrize("position", [1, 10, 2**53, 2**63, 2**64 - 1])
+def test_sequences_sort_as_text(position: int) -> None:
+    """Twenty digits, whatever the position."""
+    assert _headers({}, position=position)["ce_sequence"] == str(position).rjust(20, "0")
+    assert _headers({}, position=position)["ce_position"] == str(position)
 
 
 @pytest.mark.parametrize(
-    ("event_type", "ce_type"),
-    [("a.b", "com.x.a.b"), ("", "ccaas.unknown"), (None, "ccaas.unknown"), (7, "ccaas.unknown")],
-)
-def test_type(event_type: object, ce_type: str) -> None:
-    """With the configured prefix; what has none is unknown."""
-    entry, _ = envelope(type_prefix="com.x.").event(0, 1, None, {"eventType": event_type}, b"")
-    assert headers(entry)["ce_type"] == ce_type
+    ("document", "prefix", "ce_type"),
+    [
+        ({"eventType": "call.start"}, "", "call.start"), ({"eventType": "call.start"}, "com.x.", "com.x.call.start"),
+        ({"eventType": "é"}, "", "é"), ({"eventType": ""}, "com.x.", "ccaas.unknown"), ({}, "com.x.", "ccaas.unknown"),
+        ({"eventType": None}, "", "ccaas.unknown"), ({"eventType": 5}, "", "ccaas.unknown"),
+        ({"eventType": ["a"]}, "", "ccaas.unknown"), ({"eventType": True}, "", "ccaas.unknown"),
+    ],
+)  # fmt: skip
+def test_type_has_the_prefix_or_is_unknown(document: object, prefix: str, ce_type: str) -> None:
+    """Only text is a type."""
+    assert _headers(document, prefix=prefix)["ce_type"] == ce_type
 
 
-def test_route_goes_by_the_platforms_own_type() -> None:
-    """Not by the prefixed one."""
-    entry, urgent = envelope(type_prefix="com.x.").event(0, 1, None, {"eventType": "kept.a"}, b"")
-    assert (entry.topic, urgent) == ("kept", True)
+def test_routes_go_by_the_platforms_own_type() -> None:
+    """Not by the one with the prefix."""
+    envelope = _envelope(prefix="agent.")
+    assert envelope.event(0, 1, None, {"eventType": "x"}, b"")[0].topic == "t"
+    entry, urgent = envelope.event(0, 1, None, {"eventType": "agent.state"}, b"")
+    assert (entry.topic, urgent) == ("forever", True)
+
+
+@pytest.mark.parametrize("time", [None, "nonsense", 1.5, True, {}, 10**30])
+def test_time_is_left_out_where_the_event_has_none(time: object) -> None:
+    """The record is dated now, then, and the checkpoint keeps the time before."""
+    assert "ce_time" not in _headers({}, time=time)
+    entry, _ = _envelope().event(0, 1, read_time(time), {}, b"")
+    assert (entry.timestamp_ms, entry.event_time_ms) == (_NOW_MS, None)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "after_now_ms", "timestamp_after_now_ms", "clamped"),
+    [
+        ("x", 0, 0, 0), ("x", 55 * 60_000, 55 * 60_000, 0), ("x", 55 * 60_000 + 1, 55 * 60_000, 1),
+        ("x", _HOUR_MS, 55 * 60_000, 1), ("x", -_WEEK_MS // 2, -_WEEK_MS // 2, 0),
+        ("x", -_WEEK_MS // 2 - 1, -_WEEK_MS // 2, 1), ("x", -_NOW_MS, -_WEEK_MS // 2, 1),
+        ("queue.x", -1001, -1000, 1), ("queue.x", -1000, -1000, 0), ("agent.x", -_NOW_MS, -_NOW_MS, 0),
+        ("agent.x", -_NOW_MS - 1, -_NOW_MS, 1),
+    ],
+)  # fmt: skip
+def test_timestamps_are_clamped_to_what_the_topic_keeps(
+    event_type: str, after_now_ms: int, timestamp_after_now_ms: int, clamped: int
+) -> None:
+    """Half its retention ago to 55 minutes ahead; where nothing is deleted, to 1970. ``ce_time`` is the truth."""
+    envelope = _envelope()
+    moment = read_time(_NOW_MS + after_now_ms)
+    entry, _ = envelope.event(0, 1, moment, {"eventType": event_type}, b"")
+    assert entry.timestamp_ms == _NOW_MS + timestamp_after_now_ms
+    assert headers_as_mapping(entry.headers)["ce_time"] == rfc3339(_NOW_MS + after_now_ms)
+    assert entry.event_time_ms == _NOW_MS + after_now_ms
+    assert envelope.clamped == clamped
+
+
+def test_implausible_time_does_not_date_the_checkpoint() -> None:
+    """An event dated next year, or the end of time, says nothing of how far the stream has come."""
+    for time in (_NOW_MS + 24 * _HOUR_MS, "9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59-12:00"):
+        entry, _ = _envelope().event(0, 1, read_time(time), {}, b"")
+        assert entry.event_time_ms is None
+        assert entry.timestamp_ms == _NOW_MS + 55 * 60_000
 
 
 @pytest.mark.parametrize(
     ("document", "key"),
     [
-        ({"conversationId": "c", "userId": "u"}, "c"),
-        ({"conversationId": "", "userId": "u"}, "u"),
-        ({"conversationId": None, "userId": "u"}, "u"),
-        ({"userId": 7}, b"7"),
-        ({"userId": {"b": 1, "a": 2}}, b'{"a":2,"b":1}'),
-        ({"conversationId": False}, b"false"),
-        ({}, "wfm"),
-        ([], "wfm"),
+        ({"conversationId": "c", "userId": "u"}, "c"), ({"userId": "u"}, "u"), ({"deep": {"id": "d"}}, "d"),
+        ({"conversationId": None, "userId": "u"}, "u"), ({"conversationId": "", "userId": "u"}, "u"),
+        ({"conversationId": 12}, b"12"), ({"conversationId": 0}, b"0"), ({"conversationId": False}, b"false"),
+        ({"conversationId": {"b": 1, "a": 2}}, b'{"a":2,"b":1}'), ({"conversationId": [1]}, b"[1]"),
+        ({"conversationId": {}}, b"{}"), ({"conversationId": "é\u0000"}, "é\u0000"), ({}, "wfm"), ([], "wfm"),
+        ({" ": "c"}, "wfm"), ({"userId": ""}, "wfm"), ({"conversationId": 1.5}, b"1.5"),
     ],
-)
-def test_key_is_the_first_present_and_never_null(document: object, key: str | bytes) -> None:
-    """At last the stream's name."""
-    assert envelope("/conversationId", "/userId").key(document) == key
-    assert envelope().key(document) == "wfm"
+)  # fmt: skip
+def test_key_is_the_first_pointer_present_never_empty(document: object, key: str | bytes) -> None:
+    """Else the stream's name: without a key there is no order."""
+    assert _envelope().key(document) == key
 
 
-@pytest.mark.parametrize(
-    ("topic", "time_ms", "timestamp_ms", "clamped"),
-    [
-        ("", NOW_MS, NOW_MS, 0),
-        ("", NOW_MS - 4 * DAY_MS, NOW_MS - 4 * DAY_MS, 0),
-        ("", NOW_MS - 4 * DAY_MS - 1, NOW_MS - 4 * DAY_MS, 1),
-        ("", 0, NOW_MS - 4 * DAY_MS, 1),
-        ("kept.", 0, 0, 0),
-        ("unlimited.", 0, 0, 0),
-        ("", NOW_MS + 50 * 60_000, NOW_MS + 50 * 60_000, 0),
-        ("", NOW_MS + HOUR_MS, NOW_MS + 55 * 60_000, 1),
-    ],
-)
-def test_timestamp_is_clamped_to_what_the_topic_keeps(
-    topic: str, time_ms: int, timestamp_ms: int, clamped: int
-) -> None:
-    """``ce_time`` and the checkpoint's time are the truth; clamps are counted (KAFKA.md 4)."""
-    made = envelope()
-    entry, _ = made.event(0, 1, (time_ms, "T"), {"eventType": f"{topic}x"}, b"")
-    assert (entry.timestamp_ms, entry.event_time_ms, made.clamped) == (timestamp_ms, time_ms, clamped)
-    assert headers(entry)["ce_time"] == "T"
+def test_stream_without_pointers_is_keyed_by_its_name() -> None:
+    """All of its events are in order, then."""
+    assert _envelope(key=[]).key({" ": "x", "conversationId": "c"}) == "wfm"
 
 
-def test_event_dated_next_year_says_nothing_of_the_stream() -> None:
-    """It is written, its header is the truth, and the checkpoint's time stays where it is."""
-    entry, _ = envelope().event(0, 1, (NOW_MS + 365 * DAY_MS, "T"), {}, b"")
-    assert (entry.event_time_ms, headers(entry)["ce_time"]) == (None, "T")
+def _unreadable(ordinal: int = 1, covers: int | None = None, sha256: str = "") -> Unreadable[object]:
+    return Unreadable(7, ordinal, covers, sha256, None)
 
 
-@pytest.mark.parametrize(("covers", "covered"), [(None, None), (8, "8")])
-def test_dead_letter(covers: int | None, covered: str | None) -> None:
-    """In its place in the order, with what it is known to stand for."""
-    step = Unreadable(7, 2, covers, "", object())
-    entry = envelope().dead_letter(1, step, b"\xff", "not_json")
-    digest = hashlib.sha256(b"\xff").hexdigest()
-    assert entry[:5] == (7, 2, "g.dead-letter", "wfm", b"\xff")
-    assert entry.sha256 == digest
-    assert headers(entry) == {
+def test_dead_letter_in_full() -> None:
+    """Key, bytes, where it stands, and in which sequence."""
+    raw = b"\xff not json"
+    entry = _envelope().dead_letter(3, _unreadable(2), raw, "not_json")
+    validate("dead-letter-headers", entry.headers)
+    headers = headers_as_mapping(entry.headers)
+    assert len(str(headers.pop("sha256"))) == 64
+    assert headers == {
         "reason": "not_json",
         "stream": "wfm",
-        "epoch": "1",
+        "epoch": "3",
         "after_position": "7",
         "ordinal": "2",
-        "sha256": digest,
         "content-type": "application/octet-stream",
-        **({} if covered is None else {"covers": covered}),
     }
+    assert (entry.topic, entry.key, entry.value) == ("wfm-bridge.dead-letter", "wfm", raw)
+    assert (entry.position, entry.ordinal, entry.event_time_ms) == (7, 2, None)
+    assert entry.sha256 == headers_as_mapping(entry.headers)["sha256"]
 
 
-def test_long_dead_letter_is_cut() -> None:
-    """With a header that says so; the hash is of all of it."""
-    raw = b"x" * (dead_letter.MAX_BYTES + 1)
-    entry = envelope().dead_letter(0, Unreadable(0, 1, None, "abc", object()), raw, "not_json")
-    assert len(entry.value) == dead_letter.MAX_BYTES
-    assert (headers(entry)["truncated"], entry.sha256) == (str(len(raw)), "abc")
+def test_dead_letter_says_what_it_stands_for() -> None:
+    """A position that it covers; a hash that is known already is not computed anew."""
+    entry = _envelope().dead_letter(0, _unreadable(1, covers=8, sha256="ab" * 32), b"x", "no_position")
+    validate("dead-letter-headers", entry.headers)
+    assert headers_as_mapping(entry.headers)["covers"] == "8"
+    assert entry.sha256 == "ab" * 32
 
 
-def test_refused_event_is_a_dead_letter_that_counts_as_its_position() -> None:
-    """It keeps its place and its time."""
-    event, _ = envelope("/c").event(2, 9, (5, "T"), {"c": "k"}, b"big")
-    letter = dead_letter.refused(event, "wfm", "g.dead-letter", "too large")
-    assert (letter.position, letter.ordinal, letter.topic, letter.key) == (9, 0, "g.dead-letter", "wfm")
-    assert (letter.event_time_ms, letter.mark(2)) == (5, event.mark(2))
-    found = headers(letter)
-    assert (found["position"], found["covers"], found["after_position"], found["epoch"]) == ("9", "9", "8", "2")
+@pytest.mark.parametrize(("size", "truncated"), [(0, None), (921_600, None), (921_601, "921601"), (3_000_000, "3000000")])
+def test_dead_letter_is_cut_at_900_kib(size: int, truncated: str | None) -> None:
+    """And says how long it was."""
+    entry = _envelope().dead_letter(0, _unreadable(), b"x" * size, "not_json")
+    validate("dead-letter-headers", entry.headers)
+    assert len(entry.value) == min(size, 921_600)
+    assert headers_as_mapping(entry.headers).get("truncated") == truncated
 
 
-def test_refused_record_of_a_snapshot_stands_for_no_position() -> None:
-    """It stands behind one."""
-    record = Entry(9, 0, "events", "k", b"big", [("ce_snapshotid", "s1")], 0, None, snapshot_records=4)
-    letter = dead_letter.refused(record, "wfm", "g.dead-letter", "too large")
-    assert letter.mark(0) == record.mark(0)
-    assert "covers" not in headers(letter)
-    assert headers(letter)["ce_snapshotid"] == "s1"
-
-
-def test_dead_letter_that_is_still_too_large_is_halved() -> None:
-    """Until nothing is left; its first length is told."""
-    event, _ = envelope().event(0, 1, None, {}, b"abcd")
-    letter = dead_letter.refused(event, "wfm", "g.dead-letter", "too large")
-    lengths = []
-    shorter = dead_letter.shortened(letter)
-    while shorter is not None:
-        lengths.append(len(shorter.value))
-        assert headers(shorter)["truncated"] == "4"
-        shorter = dead_letter.shortened(shorter)
-    assert lengths == [2, 1, 0]
-
-
-def test_gap_record() -> None:
-    """Positions and times around it; once written, everything up to its end is accounted for."""
-    made = envelope()
-    entry = made.gap(Gap(1, 5, 9, 1000, 2000, GapReason.RETENTION))
-    assert entry[:4] == (9, 0, "g.gaps", "wfm")
+@pytest.mark.parametrize("reason", GapReason)
+def test_gap_record_in_full(reason: GapReason) -> None:
+    """Everything in it, by the schema; written, it accounts for everything up to its end."""
+    entry = _envelope().gap(Gap(1, 10, 19, 1_772_352_900_000, None, reason))
+    validate("gap", entry.value)
     assert orjson.loads(entry.value) == {
         "v": 1,
         "stream": "wfm",
         "epoch": 1,
-        "from": 5,
-        "to": 9,
-        "from_time": "1970-01-01T00:00:01.000Z",
-        "to_time": "1970-01-01T00:00:02.000Z",
-        "reason": "retention",
-        "detected_at": rfc3339(NOW_MS),
+        "from": 10,
+        "to": 19,
+        "from_time": "2026-03-01T08:15:00.000Z",
+        "to_time": None,
+        "reason": str(reason),
+        "detected_at": rfc3339(_NOW_MS),
         "snapshot": "none",
         "snapshot_id": None,
     }
-    opaque = made.gap(Gap(1, None, None, None, None, GapReason.NO_RESUME))
-    assert opaque.position == 0
-    assert orjson.loads(opaque.value)["from_time"] is None
+    assert (entry.topic, entry.key, entry.position, entry.ordinal) == ("wfm-bridge.gaps", "wfm", 19, 0)
 
 
-def test_gap_record_learns_what_became_of_its_snapshot() -> None:
-    """Nothing else changes."""
-    entry = envelope().gap(Gap(0, 5, 9, None, None, GapReason.JUMP))
-    done = settled(entry, "done", "s1")
-    assert done._replace(value=entry.value) == entry
-    fields = orjson.loads(done.value)
-    assert (fields["snapshot"], fields["snapshot_id"], fields["from"]) == ("done", "s1", 5)
+def test_gap_without_positions() -> None:
+    """Nobody knows what is missing: the new sequence begins at 0."""
+    entry = _envelope().gap(Gap(4, None, None, None, 5, GapReason.NO_RESUME))
+    validate("gap", entry.value)
+    fields = orjson.loads(entry.value)
+    assert (fields["from"], fields["to"], fields["to_time"]) == (None, None, "1970-01-01T00:00:00.005Z")
+    assert entry.position == 0
 
 
-@pytest.mark.parametrize(
-    ("value", "moment"),
-    [
-        ("2023-11-14T22:13:20Z", (NOW_MS, "2023-11-14T22:13:20Z")),
-        ("2023-11-14T22:13:20.1Z", (NOW_MS + 100, "2023-11-14T22:13:20.1Z")),
-        ("2023-11-14T22:13:20.123456789Z", (NOW_MS + 123, "2023-11-14T22:13:20.123456789Z")),
-        ("2023-11-14T23:13:20+01:00", (NOW_MS, "2023-11-14T23:13:20+01:00")),
-        ("2023-11-14t22:13:20z", (NOW_MS, "2023-11-14T22:13:20Z")),
-        ("2023-11-14T22:13:20", (NOW_MS, "2023-11-14T22:13:20+00:00")),
-        ("2023-11-14 22:13:20Z", (NOW_MS, "2023-11-14T22:13:20+00:00")),
-        ("2023-11-14", (NOW_MS - 80_000_000, "2023-11-14T00:00:00+00:00")),
-        ("2023-W46-2T22:13:20Z", (NOW_MS, "2023-11-14T22:13:20+00:00")),
-        (NOW_MS, (NOW_MS, "2023-11-14T22:13:20.000Z")),
-        (-1, (-1, "1969-12-31T23:59:59.999Z")),
-        (NOW_MS * 1000, None),
-        ("yesterday", None),
-        ("Z", None),
-        ("t", None),
-        ("", None),
-        (1.5, None),
-        (True, None),
-        (None, None),
-    ],
-)
-def test_time(value: object, moment: tuple[int, str] | None) -> None:
-    """RFC 3339 as the platform wrote it; whatever else is a time, as RFC 3339; else none."""
-    assert read_time(value) == moment
-
-
-@pytest.mark.parametrize(
-    "value", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.9999999Z", "9999-12-31"]
-)
-def test_time_at_the_ends_of_the_calendar(value: str) -> None:
-    """What "no time" looks like elsewhere can be written all the same."""
-    moment = read_time(value)
-    assert moment is not None
-    assert read_time(rfc3339(moment[0])) is not None
+@pytest.mark.parametrize(("snapshot", "snapshot_id"), [("done", "s-1"), ("failed", None)])
+def test_gap_record_learns_of_its_snapshot(snapshot: str, snapshot_id: str | None) -> None:
+    """Nothing else in it changes, the instant of its detection least of all."""
+    envelope = _envelope()
+    record = envelope.gap(Gap(1, 10, 19, None, None, GapReason.JUMP))
+    envelope.at(_NOW_MS + 1000, _LIMITS)
+    changed = settled(record, snapshot, snapshot_id)
+    validate("gap", changed.value)
+    assert orjson.loads(changed.value) == {
+        **orjson.loads(record.value),
+        "snapshot": snapshot,
+        "snapshot_id": snapshot_id,
+    }
+    assert changed._replace(value=record.value) == record

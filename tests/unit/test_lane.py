@@ -1,226 +1,250 @@
-"""What a lane has in hand, between arrival and commit, by example."""
+"""What a lane has in hand: the cases worth a name (any interleaving is in ``tests/properties``)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from connector.core.lane import Freed, InHand, Rewound
 from connector.model import Batch, Checkpoint, Entry
+from tests.fakes.sink import FakeLane, FakeLog
+
+S = "wfm"
 
 
-def entries(first: int, last: int) -> list[Entry]:
-    """Events at these positions."""
-    return [Entry(n, 0, f"topic-{n % 2}", "k", b"12345", [], 0, None) for n in range(first, last + 1)]
+def _entry(position: int, ordinal: int = 0, records: int = 0, value: bytes = b"1234") -> Entry:
+    return Entry(position, ordinal, "t", "k", value, [], 0, None, "", records)
 
 
-def batch(first: int, last: int, stream: str = "s", *, incarnation: int = 0, epoch: int = 0) -> Batch:
-    """A batch of events."""
-    events = entries(first, last)
-    return Batch(stream, incarnation, epoch, events, 5 * len(events))
+def _batch(*entries: Entry, stream: str = S, epoch: int = 0, incarnation: int = 0, **more: Any) -> Batch:  # noqa: ANN401 - as Batch
+    return Batch(stream, incarnation, epoch, list(entries), sum(len(e.value) for e in entries), **more)
 
 
-def in_hand(*batches: Batch, position: int = 0) -> InHand:
-    """A lane that has read its checkpoints, and these batches."""
-    hand = InHand()
-    hand.reconcile({stream: Checkpoint(stream, position=position) for stream in ("r", "s")})
-    for each in batches:
-        hand.arrive(each)
-    return hand
+def _events(first: int, last: int, **more: Any) -> Batch:  # noqa: ANN401 - as _batch
+    return _batch(*(_entry(position) for position in range(first, last + 1)), **more)
 
 
-def positions(taken: Batch | None) -> list[int]:
-    """Of a batch."""
-    return [] if taken is None else [entry.position for entry in taken.entries]
+def _start(position: int = 0) -> Batch:
+    return _batch(start=Checkpoint(S, position=position))
 
 
-def commit(hand: InHand) -> list[Freed]:
-    """The open transaction commits."""
-    hand.checkpoints({})
-    return hand.committed()
+def _positions(log: FakeLog) -> list[int]:
+    return [entry.position for _, _, entry in log.records]
 
 
-def test_batch_is_committed() -> None:
-    """Its stream's buffer is freed, and the checkpoint known."""
-    hand = in_hand(batch(1, 3), batch(1, 2, "r"))
-    assert hand.waiting()
-    assert positions(hand.take(10)) == [1, 2, 3]
-    assert positions(hand.take(10)) == [1, 2]
-    assert hand.take(10) is None
-    assert (hand.records, hand.streams()) == (5, ["s", "r"])
-    assert hand.writes() == {(stream, topic) for stream in ("r", "s") for topic in ("topic-0", "topic-1")}
-    made = hand.checkpoints({"s": {"topic-0": {0: 7}}})
-    assert [(c.stream, c.position, c.offsets) for c in made] == [("s", 3, {"topic-0": {0: 7}}), ("r", 2, {})]
-    assert [(f.checkpoint.position, f.entries, f.size_bytes) for f in hand.committed()] == [(3, 3, 15), (2, 2, 10)]
-    assert (hand.records, hand.waiting(), hand.dropped()) == (0, False, [])
+@pytest.fixture
+def log() -> FakeLog:
+    """An empty Kafka."""
+    return FakeLog()
 
 
-def test_batch_is_split_over_transactions() -> None:
-    """What it says of a quiet stream goes with its last part."""
-    hand = in_hand(replace(batch(1, 5), complete_until_ms=9, urgent=True))
-    first = hand.take(2)
-    assert first is not None
-    assert (positions(first), first.size_bytes, first.complete_until_ms, first.urgent) == ([1, 2], 10, None, True)
-    commit(hand)
-    rest = hand.take(10)
-    assert rest is not None
-    assert (positions(rest), rest.size_bytes, rest.complete_until_ms) == ([3, 4, 5], 15, 9)
+@pytest.fixture
+def lane(log: FakeLog) -> FakeLane:
+    """A lane whose stream stands at 0."""
+    log.checkpoints[S] = Checkpoint(S, position=0)
+    return FakeLane(log)
 
 
-def test_rolled_back_batches_go_back_in_front() -> None:
-    """In their order, before what came meanwhile."""
-    hand = in_hand(batch(1, 3), batch(4, 5))
-    hand.take(2)
-    hand.take(2)
-    hand.arrive(batch(6, 6))
-    hand.roll_back()
-    assert hand.records == 0
-    assert [positions(hand.take(10)) for _ in range(4)] == [[1, 2], [3], [4, 5], [6]]
+def test_commit_frees_what_was_written(lane: FakeLane) -> None:
+    """Entries and bytes, with the checkpoint they led to."""
+    lane.submit(_events(1, 3))
+    (freed,) = lane.commit(lane.fill(10))
+    assert (freed.entries, freed.size_bytes) == (3, 12)
+    assert freed.checkpoint == lane.log.checkpoints[S]
+    assert freed.checkpoint.position == 3
 
 
-def test_unknown_outcome_that_was_a_commit() -> None:
-    """What the checkpoint says is there is dropped, and freed."""
-    hand = in_hand(batch(1, 5))
-    hand.take(10)
-    hand.checkpoints({})
-    hand.roll_back()
-    assert hand.reconcile({"s": Checkpoint("s", position=3)}) == []
-    assert positions(hand.take(10)) == [4, 5]
-    assert [(f.checkpoint.position, f.entries, f.size_bytes) for f in hand.dropped()] == [(3, 3, 15)]
-    assert hand.dropped() == []
+def test_batch_is_split_at_the_limit(lane: FakeLane) -> None:
+    """Its bytes too; the quiet stream's word is kept for the end."""
+    lane.submit(_events(1, 5, complete_until_ms=99))
+    first, second, third = lane.fill(2, 2, 2)
+    assert [len(b.entries) for b in (first, second, third)] == [2, 2, 1]
+    assert [b.size_bytes for b in (first, second, third)] == [8, 8, 4]
+    assert [b.complete_until_ms for b in (first, second, third)] == [None, None, 99]
 
 
-def test_batch_that_is_there_already_is_dropped_whole() -> None:
-    """Another worker was faster."""
-    hand = in_hand(batch(1, 5), position=7)
-    assert hand.take(10) is None
-    assert [f.entries for f in hand.dropped()] == [5]
+def test_start_that_committed_unheard_is_told(lane: FakeLane, log: FakeLog) -> None:
+    """The stream waits for its first commit: without the word it would wait for ever."""
+    log.checkpoints.clear()
+    lane = FakeLane(log)
+    lane.submit(_start(7))
+    lane.commit(lane.fill(1), told=False)
+    lane.renew()
+    assert lane.fill(1) == []
+    assert lane.hand.dropped() == [Freed(Checkpoint(S, position=7), 0, 0)]
 
 
-def test_position_is_not_taken_twice_into_one_transaction() -> None:
-    """Whatever a stream hands over."""
-    hand = in_hand(batch(1, 4), batch(3, 6))
-    assert [positions(hand.take(10)) for _ in range(2)] == [[1, 2, 3, 4], [5, 6]]
+def test_start_that_did_not_commit_is_written_again(log: FakeLog) -> None:
+    """It went back in front."""
+    lane = FakeLane(log)
+    lane.submit(_start(7))
+    lane.fill(1)
+    lane.renew()
+    assert [freed.checkpoint.position for freed in lane.commit(lane.fill(1))] == [7]
 
 
-def test_rewound_stream_starts_again() -> None:
-    """Kafka has less than was committed: what was in hand counts no more, a new incarnation's does."""
-    hand = in_hand(batch(1, 5))
-    hand.take(10)
-    commit(hand)
-    hand.arrive(batch(6, 7))
-    read = Checkpoint("s", position=2)
-    assert hand.reconcile({"s": read}) == [Rewound(read, 1, lost=True)]
-    assert hand.take(10) is None
-    hand.arrive(batch(3, 4, incarnation=1))
-    assert positions(hand.take(10)) == [3, 4]
+def test_what_committed_unheard_is_dropped(lane: FakeLane, log: FakeLog) -> None:
+    """Once, and its room is freed; the rest is written."""
+    lane.submit(_events(1, 3))
+    lane.commit(lane.fill(2), told=False)
+    lane.renew()
+    freed = lane.commit(lane.fill(10, 10))
+    assert _positions(log) == [1, 2, 3]
+    assert sum(f.entries for f in freed) == 3
+    assert sum(f.size_bytes for f in freed) == 12
 
 
-def test_new_epoch_is_ahead_of_every_position_of_the_former() -> None:
-    """Its positions begin anew."""
-    hand = in_hand(batch(1, 2, epoch=1), position=500)
-    assert positions(hand.take(10)) == [1, 2]
+def test_overlapping_batches_are_written_once(lane: FakeLane, log: FakeLog) -> None:
+    """A pipeline that began again from a commit hands over what is in hand already: in one transaction, or in two."""
+    lane.submit(_events(1, 3))
+    lane.submit(_events(2, 5))
+    lane.commit(lane.fill(10, 10))
+    lane.submit(_events(3, 5))
+    lane.submit(_events(4, 6))
+    lane.commit(lane.fill(10, 10))
+    assert _positions(log) == [1, 2, 3, 4, 5, 6]
 
 
-def test_initial_checkpoint() -> None:
-    """Once: a second one is dropped, and its stream hears where it stands."""
-    hand = InHand()
-    start = Batch("s", 0, 0, [], start=Checkpoint("s", position=50))
-    hand.arrive(start)
-    hand.take(10)
-    assert [f.checkpoint.position for f in commit(hand)] == [50]
-    hand.arrive(start)
-    assert hand.take(10) is None
-    assert [(f.checkpoint.position, f.entries) for f in hand.dropped()] == [(50, 0)]
+def test_rewound_stream_begins_again(lane: FakeLane, log: FakeLog) -> None:
+    """Kafka has less than it had: what was made before that no longer counts, whatever its position."""
+    lane.submit(_events(1, 5))
+    lane.commit(lane.fill(9))
+    lane.submit(_events(6, 9))
+    log.rewind(2, {S: Checkpoint(S, position=2)})
+    assert lane.renew() == [Rewound(Checkpoint(S, position=2), 1, lost=True)]
+    assert lane.fill(9) == []
+    assert [(f.entries, f.checkpoint.position) for f in lane.hand.dropped()] == [(4, 2)]
+    lane.submit(_events(3, 4, incarnation=1))
+    lane.commit(lane.fill(9))
+    assert _positions(log) == [1, 2, 3, 4]
 
 
-def test_stream_without_a_checkpoint() -> None:
-    """What it hands over is taken as it is; what is dropped of it is told with what is known: nothing."""
-    hand = InHand()
-    hand.arrive(batch(1, 2))
-    assert positions(hand.take(10)) == [1, 2]
+def test_what_was_dropped_before_a_rewind_tells_the_checkpoint_after_it(lane: FakeLane, log: FakeLog) -> None:
+    """A checkpoint that was told never goes back, nor is one told that Kafka does not have."""
+    lane.submit(_events(1, 3))
+    lane.commit(lane.fill(9))
+    lane.submit(_events(2, 3))
+    assert lane.fill(9) == []
+    log.rewind(1, {S: Checkpoint(S, position=1)})
+    lane.renew()
+    assert [f.checkpoint.position for f in lane.hand.dropped()] == [1]
 
 
-def test_quiet_stream_moves_its_checkpoint() -> None:
-    """A batch without entries is never old."""
-    hand = in_hand(Batch("s", 0, 0, [], complete_until_ms=9), position=7)
-    assert hand.take(10) is not None
-    (freed,) = commit(hand)
-    assert (freed.checkpoint.position, freed.checkpoint.complete_until_ms, freed.entries) == (7, 9, 0)
+def test_events_of_another_worker_are_taken_for_ours(lane: FakeLane, log: FakeLog) -> None:
+    """The lane was away and is back: what is there is dropped, and no socket is closed for it."""
+    lane.submit(_events(1, 5))
+    log.append([_events(1, 3)])
+    log.checkpoints[S] = Checkpoint(S, position=3)
+    assert lane.renew() == []
+    lane.commit(lane.fill(9))
+    assert _positions(log) == [1, 2, 3, 4, 5]
 
 
-def test_first_entry_is_replaced() -> None:
-    """By its dead letter; batches without entries are passed over."""
-    hand = in_hand(Batch("s", 0, 0, [], complete_until_ms=9), batch(1, 2))
-    replaced = hand.replace_first(lambda stream, entry: entry._replace(topic=f"dead-{stream}"))
+@pytest.mark.parametrize(
+    ("in_hand", "theirs"),
+    [
+        (_events(4, 5), Checkpoint(S, position=3, snapshot_id="b", snapshot_records=2)),
+        (_events(4, 5), Checkpoint(S, position=3, snapshot_id="due")),
+        (_events(4, 5), Checkpoint(S, position=3, snapshot_records=5)),
+        (_batch(_entry(3, records=1), snapshot_id="a"), Checkpoint(S, position=3)),
+        (_batch(_entry(3, records=1)), Checkpoint(S, position=9)),
+        (_batch(_entry(4), snapshot_id="due"), Checkpoint(S, position=4)),
+    ],
+)
+def test_another_workers_snapshot_begins_the_stream_again(
+    lane: FakeLane, log: FakeLog, in_hand: Batch, theirs: Checkpoint
+) -> None:
+    """Theirs and ours would mix into one that is neither."""
+    lane.submit(in_hand)
+    log.checkpoints[S] = theirs
+    assert lane.renew() == [Rewound(theirs, 1, lost=False)]
+    assert lane.fill(9) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_own_snapshot_goes_on_after_a_doubt(lane: FakeLane, *, told: bool) -> None:
+    """Whether we heard of its commit or not."""
+    lane.submit(_batch(_entry(0, records=1), _entry(0, records=2), snapshot_id="a"))
+    lane.submit(_batch(_entry(0, records=3)))
+    lane.commit(lane.fill(1), told=told)
+    assert lane.renew() == []
+    lane.commit(lane.fill(9, 9))
+    assert [entry.snapshot_records for _, _, entry in lane.log.records] == [1, 2, 3]
+    assert lane.log.checkpoints[S].snapshot_id is None
+
+
+@pytest.mark.parametrize(
+    ("before", "batch_says", "head_says"),
+    [(None, "due", "due"), ("a", None, "a"), ("due", "a", "a"), (None, None, None)],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_half_a_batch_does_not_end_a_snapshot(
+    lane: FakeLane, before: str | None, batch_says: str | None, head_says: str | None, *, together: bool
+) -> None:
+    """Due from the first record of a batch that says so; until the last of the batch that ends it."""
+    lane.submit(_batch(_entry(1), snapshot_id=before))
+    if not together:
+        lane.commit(lane.fill(9))
+    lane.submit(_batch(_entry(2), _entry(3), snapshot_id=batch_says))
+    lane.commit(lane.fill(9, 1) if together else lane.fill(1))
+    assert lane.log.checkpoints[S].snapshot_id == head_says
+    lane.commit(lane.fill(9))
+    assert lane.log.checkpoints[S].snapshot_id == batch_says
+
+
+def test_suspended_stream_stands_aside(lane: FakeLane, log: FakeLog) -> None:
+    """The others go on; restored, it goes on in its order."""
+    lane.submit(_events(1, 2))
+    lane.submit(_events(1, 1, stream="other"))
+    lane.hand.suspend(S)
+    lane.hand.suspend(S)
+    lane.submit(_events(3, 3))
+    assert lane.hand.suspended == {S}
+    assert {batch.stream for batch in lane.fill(9, 9)} == {"other"}
+    lane.hand.roll_back()
+    lane.hand.restore(S)
+    lane.hand.restore("never suspended")
+    assert not lane.hand.suspended
+    lane.commit(lane.fill(9, 9, 9))
+    assert [e.position for stream, _, e in log.records if stream == S] == [1, 2, 3]
+
+
+def test_replaced_is_the_first_entry(lane: FakeLane) -> None:
+    """Behind what has none."""
+    lane.submit(_batch(complete_until_ms=5))
+    lane.submit(_events(1, 2))
+    replaced = lane.hand.replace_first(lambda stream, entry: entry._replace(topic=f"dead of {stream}"))
     assert replaced is not None
-    assert replaced.topic == "dead-s"
-    hand.take(10)
-    taken = hand.take(10)
-    assert taken is not None
-    assert [entry.topic for entry in taken.entries] == ["dead-s", "topic-0"]
-    assert hand.replace_first(lambda _, entry: entry) is None
+    assert replaced.topic == "dead of wfm"
+    lane.commit(lane.fill(9, 9))
+    assert [entry.topic for _, _, entry in lane.log.records] == ["dead of wfm", "t"]
 
 
-def test_suspended_stream_is_set_aside() -> None:
-    """With what arrives meanwhile, in order; the others go on."""
-    hand = in_hand(batch(1, 2), batch(1, 1, "r"))
-    hand.suspend("s")
-    hand.arrive(batch(3, 3))
-    assert hand.suspended == {"s"}
-    assert positions(hand.take(10)) == [1]
-    assert hand.take(10) is None
-    hand.restore("s")
-    hand.restore("nobody")
-    assert hand.suspended == set()
-    assert [positions(hand.take(10)) for _ in range(2)] == [[1, 2], [3]]
+def test_nothing_to_replace() -> None:
+    """Where there is no entry."""
+    hand = InHand()
+    hand.arrive(_batch(complete_until_ms=5))
+    assert hand.replace_first(lambda _stream, entry: entry) is None
 
 
-def test_snapshot_of_another_worker_is_not_mixed_with_ours() -> None:
-    """The stream starts again from there; events alone need not."""
-    ours = replace(batch(1, 2), snapshot_id="ours")
-    read = Checkpoint("s", position=1)
-    hand = in_hand(ours)
-    assert hand.reconcile({"s": read}) == [Rewound(read, 1, lost=False)]
-    hand = in_hand(batch(1, 2))
-    assert hand.reconcile({"s": read}) == []
-    theirs = replace(read, position=2, snapshot_id="theirs")
-    assert hand.reconcile({"s": theirs}) == [Rewound(theirs, 1, lost=False)]
+def test_open_transaction_tells_what_is_in_it(lane: FakeLane) -> None:
+    """Streams in order, topics, records; nothing is left of it after a roll-back."""
+    lane.submit(_events(1, 2))
+    lane.submit(_events(1, 1, stream="other"))
+    lane.submit(_events(3, 3))
+    lane.fill(9, 9, 9)
+    assert lane.hand.records == 4
+    assert lane.hand.streams() == [S, "other"]
+    assert lane.hand.writes() == {(S, "t"), ("other", "t")}
+    lane.hand.roll_back()
+    assert (lane.hand.records, lane.hand.streams(), lane.hand.writes()) == (0, [], set())
+    assert lane.hand.waiting()
 
 
-def test_own_snapshot_goes_on_after_a_doubt() -> None:
-    """Whether the transaction in doubt committed or not."""
-    records = [entry._replace(snapshot_records=n) for n, entry in enumerate([*entries(2, 2)] * 3, 1)]
-    for committed, left in ((True, 1), (False, 5)):
-        hand = in_hand(Batch("s", 0, 0, [*entries(1, 2), *records], 25, snapshot_id="x"))
-        hand.take(4)
-        (attempt,) = hand.checkpoints({})
-        assert (attempt.snapshot_id, attempt.snapshot_records) == ("x", 2)
-        hand.roll_back()
-        assert hand.reconcile({"s": attempt if committed else Checkpoint("s", position=0)}) == []
-        assert sum(len(positions(hand.take(10))) for _ in range(2)) == left
-
-
-def test_snapshot_of_one_stream_is_not_anothers() -> None:
-    """Though they share a transaction."""
-    hand = in_hand(replace(batch(1, 1, "r"), snapshot_id="x"), batch(1, 4))
-    hand.take(10)
-    first = hand.take(2)
-    assert first is not None
-    assert (first.stream, first.snapshot_id) == ("s", None)
-
-
-def test_part_of_a_snapshots_last_batch_still_belongs_to_it() -> None:
-    """It ends with the last record, not before."""
-    hand = in_hand(replace(batch(1, 1), snapshot_id="x"), batch(2, 5))
-    hand.take(10)
-    first = hand.take(2)
-    assert first is not None
-    assert first.snapshot_id == "x"
-    commit(hand)
-    middle = hand.take(1)
-    assert middle is not None
-    assert middle.snapshot_id == "x"
-    commit(hand)
-    last = hand.take(10)
-    assert last is not None
-    assert last.snapshot_id is None
+def test_stream_without_a_start_is_written_all_the_same(log: FakeLog) -> None:
+    """Its checkpoint begins with its first entries."""
+    lane = FakeLane(log)
+    lane.submit(_events(5, 6))
+    lane.commit(lane.fill(9))
+    assert log.checkpoints[S].position == 6
