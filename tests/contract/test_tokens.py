@@ -37,7 +37,7 @@ class Endpoint:
 class Site:
     """A token source, and how a later token comes about there."""
 
-    def __init__(self, tokens: TokenSource, renew: Callable[[], None]) -> None:
+    def __init__(self, tokens: TokenSource, renew: Callable[[], object]) -> None:
         self.tokens = tokens
         self._renew = renew
         self.seen: list[Token] = []
@@ -60,7 +60,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         fake = FakeTokens()
         fake.issue()
         fake.time_ms = 1
-        yield Site(fake, lambda: [fake.issue()].clear())
+        yield Site(fake, fake.issue)
         return
     clock = FakeClock()
     service = TokenService(Endpoint(clock), clock=clock, rng=Random(1), buffer_s=BUFFER_S, name="p")

@@ -1,4 +1,4 @@
-"""Any life of a lane: whatever commits, fails, is in doubt, is taken over or lost, each mark is in Kafka once, in order.
+"""Any life of a lane: whatever commits, is in doubt, taken over or lost, each mark is in Kafka once and in order.
 
 The platform is a list of items for each stream. A *feed* plays the pipeline: it hands over what comes next, and starts
 again from a checkpoint when it is told to. The log in memory plays Kafka.
@@ -7,7 +7,7 @@ again from a checkpoint when it is told to. The log in memory plays Kafka.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -295,7 +295,7 @@ class LaneLife(RuleBasedStateMachine):
         for stream in STREAMS if hasattr(self, "log") else ():
             seen, checkpoint = read(self.log, stream), self.log.checkpoints.get(stream)
             assert seen.items == self.platforms[stream].items[: len(seen.items)]
-            assert all(before < after for before, after in zip(seen.marks, seen.marks[1:], strict=False))
+            assert all(before < after for before, after in pairwise(seen.marks))
             if checkpoint is None:
                 assert not seen.marks
                 continue

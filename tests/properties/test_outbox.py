@@ -1,5 +1,7 @@
-"""Any life of a stream's outbox and its snapshots: events, dead letters, gaps, resets, snapshots that come when they
-like or not at all, commits, crashes. The platform's history is a list; what Kafka has must be that list, with whole
+"""Any life of a stream's outbox and its snapshots: what Kafka has is the platform's history.
+
+Events, dead letters, gaps and resets come as they like, snapshots when they like or not at all; transactions commit
+anything; crashes spare nothing in memory. The history is a list, and so is what Kafka has: the same list, with whole
 snapshots where they belong.
 
 Outbox, Rebuild, lane and checkpoints are the real ones; the loop is stepped by hand.
@@ -8,6 +10,7 @@ Outbox, Rebuild, lane and checkpoints are the real ones; the loop is stepped by 
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import orjson
 from hypothesis import settings
@@ -115,7 +118,7 @@ class StreamLife(RuleBasedStateMachine):
                 reset = epoch != self.items[self.next - 2][1]
                 reason = GapReason.POSITION_RESET if reset else GapReason.JUMP
                 ends = (first, position) if position else (None, None)
-                gap = Gap(epoch, *ends, None, None, reason)
+                gap = Gap(epoch, ends[0], ends[1], None, None, reason)
                 self.rebuild.gap(self.envelope.gap(gap), gap)
             elif what == "dead":
                 step: Unreadable[object] = Unreadable(position, ordinal, None, f"{ordinal:064x}", None)
@@ -182,7 +185,7 @@ class StreamLife(RuleBasedStateMachine):
         if not self.up:
             return
         marks = [entry.mark(epoch) for _, epoch, entry in self.log.records]
-        assert all(before < after for before, after in zip(marks, marks[1:], strict=False))
+        assert all(before < after for before, after in pairwise(marks))
         items, due, promised = _Reader(self.log, self.crashed_at).read()
         assert items == self.items[1 : len(items) + 1]
         checkpoint = self.log.checkpoints[STREAM]
@@ -224,7 +227,7 @@ class _Reader:
         self._promised: set[str] = set()
 
     def read(self) -> tuple[list[Item], str | None, set[str]]:
-        """The items; the snapshot that is begun and not ended; those that gap records tell of and that are not whole."""
+        """The items; the snapshot that is begun and not ended; what gap records promise and is not there."""
         items: list[Item] = []
         crashed = False
         for index, (_, epoch, entry) in enumerate(self._log.records):

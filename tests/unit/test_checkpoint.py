@@ -39,7 +39,9 @@ def _dead_letters(*ordinals: int) -> tuple[DeadLetterId, ...]:
     return tuple(DeadLetterId(ordinal, f"{ordinal:064x}") for ordinal in ordinals)
 
 
-@pytest.mark.parametrize("checkpoint", [_FULL, Checkpoint("s"), Checkpoint("é", position=0), Checkpoint("s", 0, 2**64 - 1)])
+@pytest.mark.parametrize(
+    "checkpoint", [_FULL, Checkpoint("s"), Checkpoint("é", position=0), Checkpoint("s", 0, 2**64 - 1)]
+)
 def test_there_and_back(checkpoint: Checkpoint) -> None:
     """Nothing is lost on the way; the record is what its schema says."""
     value = encode(checkpoint, "worker-1", _NOW_MS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 import pytest
 
@@ -18,7 +16,11 @@ _NOW_MS = 1_772_352_930_123
 _HOUR_MS = 3_600_000
 _WEEK_MS = 604_800_000
 _KEYS = ["/conversationId", "/userId", "/deep/id"]
-_LIMITS = {"t": TopicLimits(3), "forever": TopicLimits(3, retention_ms=None), "short": TopicLimits(3, retention_ms=2000)}
+_LIMITS = {
+    "t": TopicLimits(3),
+    "forever": TopicLimits(3, retention_ms=None),
+    "short": TopicLimits(3, retention_ms=2000),
+}
 
 
 def _envelope(prefix: str = "", key: list[str] | None = None, topic: str = "t") -> Envelope:
@@ -34,8 +36,8 @@ def _envelope(prefix: str = "", key: list[str] | None = None, topic: str = "t") 
     return envelope
 
 
-def _headers(document: object, *, position: int = 7, epoch: int = 0, time: object = None, **more: Any) -> dict[str, object]:  # noqa: ANN401 - as _envelope
-    entry, _ = _envelope(**more).event(epoch, position, read_time(time), document, b"{}")
+def _headers(document: object, *, position: int = 7, time: object = None, prefix: str = "") -> dict[str, object]:
+    entry, _ = _envelope(prefix).event(0, position, read_time(time), document, b"{}")
     validate("event-headers", entry.headers)
     return headers_as_mapping(entry.headers)
 
@@ -179,7 +181,9 @@ def test_dead_letter_says_what_it_stands_for() -> None:
     assert entry.sha256 == "ab" * 32
 
 
-@pytest.mark.parametrize(("size", "truncated"), [(0, None), (921_600, None), (921_601, "921601"), (3_000_000, "3000000")])
+@pytest.mark.parametrize(
+    ("size", "truncated"), [(0, None), (921_600, None), (921_601, "921601"), (3_000_000, "3000000")]
+)
 def test_dead_letter_is_cut_at_900_kib(size: int, truncated: str | None) -> None:
     """And says how long it was."""
     entry = _envelope().dead_letter(0, _unreadable(), b"x" * size, "not_json")

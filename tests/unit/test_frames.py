@@ -153,8 +153,13 @@ _JSON = st.recursive(
 )
 
 
-@given(st.lists(_JSON, max_size=6), st.sampled_from([(",", ":"), (" , ", " : "), (",\n", ":\t")]), st.booleans())
-def test_any_array_is_cut_at_its_own_bytes(elements: list[object], separators: tuple[str, str], ascii_only: bool) -> None:  # noqa: FBT001 - drawn
+_SEPARATORS = st.sampled_from([(",", ":"), (" , ", " : "), (",\n", ":\t")])
+
+
+@given(elements=st.lists(_JSON, max_size=6), separators=_SEPARATORS, ascii_only=st.booleans())
+def test_any_array_is_cut_at_its_own_bytes(
+    *, elements: list[object], separators: tuple[str, str], ascii_only: bool
+) -> None:
     """Each element, as it was written, NaN or not."""
     texts = [json.dumps(e, separators=separators, ensure_ascii=ascii_only) for e in elements]
     frame = f"[{separators[0].join(texts)}]".encode(errors="surrogatepass")

@@ -37,7 +37,7 @@ def test_every_error_of_the_table_exists(name: str) -> None:
 def test_bisection_finds_every_bad_record(total: int, data: st.DataObject) -> None:
     """Whatever is bad: each bad record is found alone, the good ones commit, in order, within log2 tries of each."""
     bad = data.draw(st.sets(st.integers(0, total - 1), max_size=5))
-    bisection, at, found, tries = Bisection(), 0, [], 0
+    bisection, at, found, tries = Bisection(), 0, list[int](), 0
     while at < total:
         size = min(bisection.limit or total, total - at)
         tries += 1
