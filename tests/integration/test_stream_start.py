@@ -42,6 +42,7 @@ async def test_start_earliest_beyond_the_retention(stage: Stage) -> None:
         await it.until(lambda: it.simulator.stats()["uptime_s"] > 2.0, "the backlog to be gone")
         await it.start()
         await it.ready()
+        await it.flowing(50)
         await it.drained()
         gaps = missed(it, "retention")
         assert gaps[0].first == 1

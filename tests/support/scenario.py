@@ -244,6 +244,17 @@ class Scenario:
         value = self._follower.latest.get(stream)
         return None if value is None else dict(orjson.loads(value))
 
+    async def paused(self, stream: str = STREAM) -> None:
+        """Return once the worker has stopped to read the stream's socket, by its own metric."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            metrics = await asyncio.to_thread(self.worker.metrics)
+            if any("reading_paused" in name and f'"{stream}"' in name and value for name, value in metrics.items()):
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError("the buffer is not full")
+            await asyncio.sleep(_LOOK_S)
+
     # The worker's story ---------------------------------------------------------------------------------------
 
     def story(self, event: str, **fields: object) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connector.core.frames import Event, FrameReader, Unread
 
 _READER = FrameReader("/sequenceId")
-_DEEP = b"[" * 900 + b"]" * 900
+_DEEP = b"[" * 1010 + b"]" * 1010
 _TOO_DEEP = b"[" * 2000 + b"]" * 2000
 
 _OBJECTS = [

@@ -74,6 +74,13 @@ def test_start_is_a_batch_of_its_own(site: Site) -> None:
     assert (batch.entries, batch.start) == ([], Checkpoint(STREAM, position=9))
 
 
+def test_quiet_stream_has_a_batch_without_entries(site: Site) -> None:
+    """Which says up to when nothing is missing."""
+    site.outbox.complete(77)
+    (batch,) = site.sink.batches
+    assert (batch.entries, batch.complete_until_ms, batch.start) == ([], 77, None)
+
+
 def test_wall_keeps_back_what_comes_after_it(site: Site) -> None:
     """What is before it passes; once all of that has passed, it is told, once, and nothing passes any more."""
     reached: list[int] = []
