@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from connector.core.dead_letter import sha256
 from connector.core.frames import Unread
 from connector.core.instants import Moment
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """An event: its time, its document and its bytes."""
 
     moment: Moment | None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -105,13 +107,14 @@ ANY_PARTITION = -1
 """Let the producer choose: librdkafka's RD_KAFKA_PARTITION_UA."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One record to write, and where its stream stands once it is written.
 
     ``position``: everything up to it is accounted for. ``ordinal``: 0, or for a dead letter its number among the
     unreadable items after ``position``, with their hash in ``sha256``. ``snapshot_records``: how many records of a
     snapshot stand behind ``position``, up to this one. ``timestamp_ms`` is the record's,
-    ``event_time_ms`` the platform's unclamped one.
+    ``event_time_ms`` the platform's unclamped one. One is made for each event: a struct takes a quarter of a named
+    tuple's time, and the garbage collector need not look at it.
     """
 
     position: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from connector.buffer import ENTRY_OVERHEAD_BYTES
 from connector.model import Batch, Checkpoint, Entry
 from connector.parts import Parts, StreamPlan
@@ -101,7 +103,12 @@ class Outbox:
         self._sink.submit(Batch(self._plan.name, self.incarnation, checkpoint.epoch, [], start=checkpoint))
 
     def complete(self, until_ms: int) -> None:
-        """Nothing is missing up to an instant of the platform's clock, although nothing came."""
+        """Nothing is missing up to an instant of the platform's clock, although nothing came.
+
+        Not told while something is kept back: there may be a gap record in it.
+        """
+        if self._behind_wall or self._entries:
+            return
         self._sink.submit(Batch(self._plan.name, self.incarnation, self.epoch, [], complete_until_ms=until_ms))
 
     def write(self, epoch: int, entries: list[Entry]) -> None:
@@ -180,7 +187,7 @@ class Outbox:
         records, position = self.handed_records, entries[0].position
         if records and (epoch, position) == self.handed:  # behind a position behind which a snapshot stands
             entries = [
-                entry._replace(snapshot_records=max(records, entry.snapshot_records))
+                replace(entry, snapshot_records=max(records, entry.snapshot_records))
                 if entry.position == position
                 else entry
                 for entry in entries

@@ -179,8 +179,8 @@ class StreamPipeline:
         self._touched.setdefault(socket, False)
         ledger, envelope, outbox, time_of = self._ledger, self._envelope, self._outbox, self.plan.event_time
         for item in () if self.halted else self._parts.frames.read(frame):
-            if type(item) is Event:
-                position, document, raw = item
+            if isinstance(item, Event):
+                position, document, raw = item.position, item.document, item.raw
                 moment = read_time(time_of(document))
                 time_ms = moment[0] if moment is not None and moment[0] < self._horizon_ms else None
                 verdict = ledger.admit(socket, position, time_ms, Item(moment, document, raw), self._now)
@@ -190,7 +190,7 @@ class StreamPipeline:
                     self._touched[socket] = True
                     continue
             else:
-                verdict = ledger.unreadable(socket, sha256(item.raw), Unread(*item), self._now)
+                verdict = ledger.unreadable(socket, sha256(item.raw), item, self._now)
             if verdict is Verdict.DUPLICATE:
                 self._duplicates += 1
             else:

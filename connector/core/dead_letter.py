@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from msgspec.structs import replace
+
 from connector.model import Entry, Headers
 
 MAX_BYTES = 900 * 1024
@@ -66,4 +68,4 @@ def shortened(letter: Entry) -> Entry | None:
     headers = letter.headers
     if _TRUNCATED not in dict(headers):
         headers = [*headers, (_TRUNCATED, str(len(letter.value)))]
-    return letter._replace(value=letter.value[: len(letter.value) // 2], headers=headers)
+    return replace(letter, value=letter.value[: len(letter.value) // 2], headers=headers)

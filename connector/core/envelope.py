@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
+from msgspec.structs import replace
 
 from connector.core import dead_letter
 from connector.core.instants import Moment, rfc3339
@@ -80,13 +81,14 @@ class Envelope:
         found = self._type(document)
         event_type = found if type(found) is str and found else ""
         topic, urgent = self.router.route(event_type)
+        digits = str(position)
         headers: Headers = [
             _SPECVERSION,
-            ("ce_id", f"{epoch}/{position}"),
+            ("ce_id", f"{epoch}/{digits}"),
             self._source,
             ("ce_type", self.type_prefix + event_type if event_type else "ccaas.unknown"),
-            ("ce_sequence", f"{position:020d}"),
-            ("ce_position", str(position)),
+            ("ce_sequence", digits.zfill(20)),
+            ("ce_position", digits),
             _JSON,
         ]
         if moment is None:
@@ -149,7 +151,7 @@ class Envelope:
 def settled(gap_record: Entry, snapshot: str, snapshot_id: str | None) -> Entry:
     """The gap record once it is known what became of its snapshot: ``done`` or ``failed``."""
     fields = orjson.loads(gap_record.value)
-    return gap_record._replace(value=orjson.dumps({**fields, "snapshot": snapshot, "snapshot_id": snapshot_id}))
+    return replace(gap_record, value=orjson.dumps({**fields, "snapshot": snapshot, "snapshot_id": snapshot_id}))
 
 
 def _nowhere(_document: object) -> None:

@@ -7,6 +7,7 @@ came since a begin without an end; keys that are absent between the two have end
 from __future__ import annotations
 
 import orjson
+from msgspec.structs import replace
 
 from connector.core.envelope import Envelope
 from connector.core.instants import read_time
@@ -47,7 +48,7 @@ class SnapshotRecords:
         value = orjson.dumps({"v": 1, "snapshot_id": self._id})
         stream = self._envelope.identity.stream
         return [
-            self._entry(f".{what}", place, stream, value)._replace(partition=partition)
+            replace(self._entry(f".{what}", place, stream, value), partition=partition)
             for partition in range(partitions)
         ]
 

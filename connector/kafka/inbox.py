@@ -60,6 +60,11 @@ class Inbox:
         except Empty:
             return
 
+    def collect_until(self, hand: InHand, instant: float) -> None:
+        """Collect until the instant (``time.monotonic``), or until the lane is not to run on."""
+        while self.mode is Mode.RUN and (left_s := instant - time.monotonic()) > 0:
+            self.collect(hand, left_s)
+
     def still(self) -> None:
         """Raise where the lane must not go on with what it does: held, or beyond the deadline."""
         if self.mode is Mode.HOLD or (self.mode is Mode.FINISH and time.monotonic() >= self._deadline):

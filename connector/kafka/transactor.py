@@ -19,6 +19,9 @@ from connector.kafka.reports import Report
 from connector.model import Entry, TopicLimits
 
 SLOW_COMMIT_S = 0.8 * RETRY_BACKOFF_S
+_MARKERS_S = 0.002
+"""Kafka writes a commit's markers after it has answered; who adds a partition before that is told to come again, and
+librdkafka waits 20 ms. So the next transaction's first record had better wait until ``ready_at``."""
 _STEP_S = 0.5
 _FLUSH_STEP_S = 0.05
 _COMMIT_PATIENCE_S = 35.0
@@ -52,6 +55,7 @@ class Transactor:
         """
         self._checkpoints = TopicPartition(client.checkpoints_topic, lane)
         self._still = still
+        self.ready_at = 0.0
         self._producer = Producer(client.producer(lane, limits))
 
     def initialise(self) -> None:
@@ -145,7 +149,9 @@ class Transactor:
             except SystemError as error:
                 raise self._doubt("commit", error) from error
             else:
-                return time.monotonic() - started
+                ended = time.monotonic()
+                self.ready_at = ended + _MARKERS_S
+                return ended - started
 
     def cause(self) -> str:
         """Why the open transaction can only be aborted: reports of purged records do not say.

@@ -171,6 +171,7 @@ class LaneWriter:
             self._free(hand.dropped())
             return False
         self._reports = DeliveryReports()
+        self._inbox.collect_until(hand, transactor.ready_at)
         transactor.begin()
         self._fill(batch, Boundary(services.commit, now, services.budget.reserve(now)))
         self._flush()
@@ -260,8 +261,7 @@ class LaneWriter:
             self.hold()
             return
         until = time.monotonic() + self._remedies.answer(doubt, records, writes, self._reports.failures)
-        while self._inbox.mode is Mode.RUN and (left_s := until - time.monotonic()) > 0:
-            self._collect(left_s)
+        self._inbox.collect_until(self._hand, until)
 
     # ------------------------------------------------------------------ waiting
 

@@ -23,6 +23,7 @@ from connector.model import DialFailure, FailureKind, Token
 from connector.platforms.snapshot import read_snapshot
 from connector.ports import Closed, Connection, FrameKind, Snapshot
 
+_TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY  # for every message: a look into the enum costs more
 _CLOSE_S = 1.0
 _SNAPSHOT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _ABNORMAL = 1006
@@ -41,14 +42,14 @@ class WebSocketConnection:
         """See :meth:`connector.ports.Connection.receive`."""
         if self._ended is not None:
             return self._ended
-        message = await self._socket.receive()
-        if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-            return message.data if type(message.data) is bytes else bytes(message.data)
-        if message.type is WSMsgType.PING:
-            return await self._pong(message.data)
-        if message.type is WSMsgType.PONG:
+        kind, data, extra = await self._socket.receive()
+        if kind is _TEXT or kind is _BINARY:
+            return data if type(data) is bytes else bytes(data)
+        if kind is WSMsgType.PING:
+            return await self._pong(data)
+        if kind is WSMsgType.PONG:
             return FrameKind.PONG
-        return self._ending(message.type, message.data, message.extra)
+        return self._ending(kind, data, extra)
 
     async def _pong(self, payload: bytes) -> Closed | FrameKind:
         try:

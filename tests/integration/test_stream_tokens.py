@@ -66,8 +66,7 @@ async def test_forced_1008_in_mid_stream(stage: Stage) -> None:
             await it.flowing(20)
             before = (it.count("opens"), it.count("tokens"))
             assert it.simulator.expire_tokens() == 1
-            opened = before[0] + 1
-            await it.until(lambda: it.count("opens") == opened and it.open_sockets(), "a socket again", 5.0)
+            await it.opened(before[0] + 1)
             await it.flowing(20)
             assert (it.count("opens"), it.count("tokens")) == (before[0] + 1, before[1] + 1)
         await it.finish()
@@ -84,7 +83,7 @@ async def test_1008_for_another_reason_than_the_token(stage: Stage) -> None:
             await it.flowing(20)
             opens = it.count("opens")
             it.simulator.close_sockets(1008, "slow consumer")
-            await it.until(lambda at=opens: it.count("opens") > at and it.open_sockets(), "a socket again")  # type: ignore[misc]
+            await it.opened(opens + 1)
         await it.flowing(20)
         await it.finish()
         assert it.count("opens") == 3

@@ -212,6 +212,10 @@ class Scenario:
         old, new = self.open_sockets(stream)[:2]
         return old, new
 
+    async def opened(self, times: int, stream: str = STREAM) -> None:
+        """Return once sockets have been opened so often, and one is open."""
+        await self.until(lambda: self.count("opens") >= times and self.open_sockets(stream), f"socket {times}")
+
     async def alone(self, stream: str = STREAM) -> None:
         """Wait until one socket is open."""
         await self.until(lambda: len(self.open_sockets(stream)) == 1, "one socket")

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from connector.simulator.stream import Item
 from tests.support.ledger import Record
+from tests.validation import Kind, validate
 
 Mark = tuple[int, int]
 """Epoch and position."""
@@ -27,6 +28,8 @@ DEAD_LETTER_BYTES: Final = 900 * 1024
 _FUTURE_MS: Final = 55 * 60 * 1000
 _HALF_RETENTION_MS: Final = 7 * 24 * 3600 * 1000 // 2
 _SHOWN: Final = 8
+_ALL_VALIDATED: Final = 3000
+_THEN_EVERY: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class _Judge:
         self._last: dict[tuple[str, int], Mark] = {}
         self._offsets: dict[tuple[str, int], int] = {}
         self._checkpoint: Record | None = None
+        self._of_kind: Counter[Kind] = Counter()
 
     def judge(self, records: Iterable[Record]) -> StreamVerdict:
         own = {f"{self._group}.{name}": name for name in ("checkpoints", "gaps", "dead-letter")}
@@ -156,6 +160,7 @@ class _Judge:
         self._last[place] = max(mark, self._last.get(place, mark))
         self._offsets[place] = record.offset
         self._verdict.events += 1
+        self._validate("event-headers", {name: value.decode() for name, value in record.headers.items()})
         item = self._truth.get(mark)
         if item is None or item.poison:
             self._verdict.invented.append(mark)
@@ -192,11 +197,13 @@ class _Judge:
             self._fault(f"{mark}: time stamp {record.timestamp_ms}, not {low} to {high}")
 
     def _gap(self, record: Record) -> None:
+        self._validate("gap", record.value)
         gap = json.loads(record.value)
         self._verdict.gaps.append(GapSeen(gap["epoch"], gap["from"], gap["to"], gap["reason"]))
 
     def _letter(self, record: Record) -> None:
         headers = {name: value.decode() for name, value in record.headers.items()}
+        self._validate("dead-letter-headers", headers)
         covers = headers.get("covers")
         letter = LetterSeen(
             after=int(headers["after_position"]),
@@ -212,6 +219,7 @@ class _Judge:
             self._fault(f"dead letter {headers}: another hash")
 
     def _check_point(self, record: Record) -> None:
+        self._validate("checkpoint", record.value)
         self._checkpoint = record
 
     # The whole ------------------------------------------------------------------------------------------------
@@ -248,6 +256,16 @@ class _Judge:
         for (topic, partition), offset in self._offsets.items():
             if value["offsets"].get(topic, {}).get(str(partition)) != offset:
                 self._fault(f"the checkpoint's offset of {topic}/{partition} is not {offset}: {value['offsets']}")
+
+    def _validate(self, kind: Kind, document: bytes | Mapping[str, object]) -> None:
+        """Hold the record to its published schema; of very many, beside what is compared with them anyway, some."""
+        self._of_kind[kind] += 1
+        if self._of_kind[kind] > _ALL_VALIDATED and self._of_kind[kind] % _THEN_EVERY:
+            return
+        try:
+            validate(kind, document)
+        except AssertionError as error:
+            self._fault(str(error))
 
     def _fault(self, what: str) -> None:
         self._verdict.faults.append(what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 import pytest
 
@@ -235,4 +236,4 @@ def test_gap_record_learns_of_its_snapshot(snapshot: str, snapshot_id: str | Non
         "snapshot": snapshot,
         "snapshot_id": snapshot_id,
     }
-    assert changed._replace(value=record.value) == record
+    assert msgspec.structs.replace(changed, value=record.value) == record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from connector.core.lane import Freed, InHand, Rewound
@@ -214,7 +215,7 @@ def test_replaced_is_the_first_entry(lane: FakeLane) -> None:
     """Behind what has none."""
     lane.submit(_batch(complete_until_ms=5))
     lane.submit(_events(1, 2))
-    replaced = lane.hand.replace_first(lambda stream, entry: entry._replace(topic=f"dead of {stream}"))
+    replaced = lane.hand.replace_first(lambda stream, entry: msgspec.structs.replace(entry, topic=f"dead of {stream}"))
     assert replaced is not None
     assert replaced.topic == "dead of wfm"
     lane.commit(lane.fill(9, 9))

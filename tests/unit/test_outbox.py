@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from connector.buffer import ENTRY_OVERHEAD_BYTES
 from connector.model import Checkpoint, Entry
@@ -81,6 +82,19 @@ def test_quiet_stream_has_a_batch_without_entries(site: Site) -> None:
     assert (batch.entries, batch.complete_until_ms, batch.start) == ([], 77, None)
 
 
+def test_stream_that_keeps_back_a_gap_is_not_complete(site: Site) -> None:
+    """Nor one that has something to hand over."""
+    site.outbox.raise_wall((0, 0))
+    site.add(9)
+    site.outbox.complete(77)
+    site.outbox.submit()
+    site.outbox.complete(77)
+    assert site.sink.batches == []
+    site.outbox.drop_wall()
+    site.outbox.complete(78)
+    assert [batch.complete_until_ms for batch in site.sink.batches] == [None, 78]
+
+
 def test_wall_keeps_back_what_comes_after_it(site: Site) -> None:
     """What is before it passes; once all of that has passed, it is told, once, and nothing passes any more."""
     reached: list[int] = []
@@ -133,7 +147,7 @@ def test_wall_without_anybody_to_tell(site: Site) -> None:
     site.outbox.raise_wall((0, 0))
     site.add(1, 2)
     site.outbox.submit()
-    site.outbox.rewrite(lambda each: each._replace(value=b"changed"))
+    site.outbox.rewrite(lambda each: replace(each, value=b"changed"))
     assert site.handed() == []
     site.outbox.raise_wall((0, 1))
     assert site.handed() == [(0, 1)]
@@ -150,7 +164,7 @@ def test_snapshot_is_written_at_the_wall_in_its_own_epoch(site: Site) -> None:
     site.add(1)
     site.outbox.submit()
     site.outbox.snapshot_id = "a"
-    site.outbox.write(0, [entry(5)._replace(snapshot_records=1), entry(5)._replace(snapshot_records=2)])
+    site.outbox.write(0, [replace(entry(5), snapshot_records=1), replace(entry(5), snapshot_records=2)])
     site.outbox.snapshot_id = None
     site.outbox.drop_wall()
     marks = [each.mark(batch.epoch) for batch in site.sink.batches for each in batch.entries]
@@ -175,7 +189,7 @@ def test_last_entry_stops_the_stream(site: Site) -> None:
     site.outbox.stop_with(entry(9))
     assert site.handed() == [(0, 1)]
     site.outbox.drop_wall()
-    site.outbox.write(0, [entry(9)._replace(snapshot_records=1)])
+    site.outbox.write(0, [replace(entry(9), snapshot_records=1)])
     assert site.handed() == [(0, 1), (0, 2), (0, 9), (0, 9)]
     assert [batch.stopped for batch in site.sink.batches] == [False, False, True, True]
     site.outbox.start(Checkpoint(STREAM, position=9, stopped=True))
