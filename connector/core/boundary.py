@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 _BURST_S = 0.1
+_SHARED_S = 1.0
+"""How long after a change of lanes the budget counts as shared."""
 _DEBT_S = 2.0
 """Urgent commits may run ahead of the budget; what they leave to others to wait is no longer than this."""
 
@@ -48,16 +50,27 @@ class Boundary:
 
 
 class CommitBudget:
-    """Commits a second of one worker, shared by its lanes' threads (generic cell rate, a tenth of a second's burst)."""
+    """Commits a second of one worker, shared by its lanes' threads (generic cell rate, a tenth of a second's burst).
+
+    It keeps many quiet lanes from drowning the brokers in commits; a lane that commits alone is not slowed.
+    """
 
     def __init__(self, max_per_second: float) -> None:
         self._lock = Lock()
         self._interval_s = 1.0 / max_per_second
         self._next = 0.0
+        self._lane: int | None = None
+        self._shared_until = 0.0
 
-    def reserve(self, now: float) -> float:
+    def reserve(self, lane: int, now: float) -> float:
         """Take one commit; returns the instant from which it may happen."""
         with self._lock:
+            if lane != self._lane:
+                if self._lane is not None:
+                    self._shared_until = now + _SHARED_S
+                self._lane = lane
+            if now >= self._shared_until:
+                return now
             earliest = max(now, self._next - _BURST_S)
             self._next = min(max(now, self._next) + self._interval_s, now + _DEBT_S)
             return earliest

@@ -173,7 +173,7 @@ class LaneWriter:
         self._reports = DeliveryReports()
         self._inbox.collect_until(hand, transactor.ready_at)
         transactor.begin()
-        self._fill(batch, Boundary(services.commit, now, services.budget.reserve(now)))
+        self._fill(batch, Boundary(services.commit, now, services.budget.reserve(self.lane, now)))
         self._flush()
         wall_ms = time.time_ns() // 1_000_000
         for checkpoint in hand.checkpoints(self._reports.offsets):

@@ -36,27 +36,51 @@ def test_room_is_bounded_by_events_and_bytes(events: int, size_bytes: int, room:
     assert boundary.room() == room
 
 
+def _shared_budget() -> CommitBudget:
+    """A budget of 100 commits a second that two other lanes used long ago, and share from now on."""
+    budget = CommitBudget(100.0)
+    budget.reserve(0, 0.0)
+    budget.reserve(1, 49.0)
+    return budget
+
+
+def test_lane_that_commits_alone_is_not_slowed() -> None:
+    """The bound is for many quiet lanes; one busy lane commits as fast as Kafka lets it."""
+    budget = CommitBudget(100.0)
+    assert [budget.reserve(3, 50.0) for _ in range(1000)] == [50.0] * 1000
+    assert budget.reserve(4, 50.0) == 50.0, "and leaves no debt to the next"
+
+
+def test_lane_is_alone_again_after_a_while() -> None:
+    """A second after the other lane's commit."""
+    budget = CommitBudget(10.0)
+    budget.reserve(1, 50.0)
+    shared = [budget.reserve(2, 50.0) for _ in range(10)]
+    assert shared[-1] > 50.0
+    assert [budget.reserve(2, 51.5) for _ in range(10)] == [51.5] * 10
+
+
 def test_budget_lets_a_burst_pass_and_then_spaces_commits() -> None:
     """A tenth of a second's commits at once; then one each hundredth."""
-    budget = CommitBudget(100.0)
-    waits = [budget.reserve(50.0) - 50.0 for _ in range(15)]
+    budget = _shared_budget()
+    waits = [budget.reserve(2, 50.0) - 50.0 for _ in range(15)]
     assert waits[:11] == pytest.approx([0.0] * 11)
     assert waits[11:] == pytest.approx([0.01, 0.02, 0.03, 0.04])
 
 
 def test_budget_comes_back_with_time() -> None:
     """An idle worker owes nothing, and has saved nothing."""
-    budget = CommitBudget(100.0)
+    budget = _shared_budget()
     for _ in range(30):
-        budget.reserve(50.0)
-    assert budget.reserve(60.0) == 60.0
-    assert sum(budget.reserve(60.0) == 60.0 for _ in range(30)) == 10
+        budget.reserve(2, 50.0)
+    assert budget.reserve(3, 60.0) == 60.0
+    assert sum(budget.reserve(3, 60.0) == 60.0 for _ in range(30)) == 10
 
 
 def test_urgent_commits_leave_a_bounded_debt() -> None:
     """Lanes that commit at once, whatever the budget, must not make others wait for minutes."""
-    budget = CommitBudget(100.0)
+    budget = _shared_budget()
     for _ in range(10_000):
-        budget.reserve(50.0)
-    assert budget.reserve(50.0) <= 52.0
-    assert budget.reserve(55.0) == 55.0
+        budget.reserve(2, 50.0)
+    assert budget.reserve(2, 50.0) <= 52.0
+    assert budget.reserve(2, 55.0) == 55.0
