@@ -190,7 +190,7 @@ class Bridge:
             make_pipeline,
             self._observer,
             self._platform_time_ms,
-            self._mismatched,
+            partial(self._end, EXIT_CONFIGURATION),
         )
         services = LaneServices(
             client=self._client,
@@ -203,7 +203,10 @@ class Bridge:
             membership=self._membership,
             listener=supervisor,
             post=_poster(asyncio.get_running_loop()),
+            committed_in=self._metrics.lane_commits.observe,
+            renewed=lambda cause: self._metrics.producer_renewals.labels(cause).inc(),
         )
+        self._metrics.lanes_owned.set_function(lambda: len(supervisor.lanes))
         return supervisor
 
     def _pipeline(self, group: asyncio.TaskGroup, name: str, lane: Lane) -> StreamPipeline:
@@ -271,9 +274,6 @@ class Bridge:
 
     def _platform_time_ms(self, stream: str) -> int | None:
         return self._tokens[self._streams[stream].platform].platform_time_ms()
-
-    def _mismatched(self, reason: str) -> None:
-        self._end(EXIT_CONFIGURATION, reason)
 
     def _end(self, exit_code: int, reason: str) -> None:
         _log.error("cannot go on", reason=reason)

@@ -13,9 +13,17 @@ from connector.model import TopicLimits
 from connector.ports import LaneListener
 
 
+def _nothing(_measured: object) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class LaneServices:
-    """``limits``: what topics accept, by name. ``post`` runs a call on the event loop's thread."""
+    """What the lanes of one worker share. ``post`` runs a call on the event loop's thread.
+
+    ``committed_in`` is told how long each transaction took, in seconds, and ``renewed`` why a producer was replaced; on
+    the lane's thread.
+    """
 
     client: KafkaClient
     topics: Topics
@@ -27,3 +35,5 @@ class LaneServices:
     membership: Callable[[], Membership]
     listener: LaneListener
     post: Callable[..., object]
+    committed_in: Callable[[float], object] = _nothing
+    renewed: Callable[[str], object] = _nothing

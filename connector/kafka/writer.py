@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from confluent_kafka import KafkaException
 
@@ -42,6 +41,7 @@ class LaneWriter:
         self.ended = threading.Event()
         self.state = "opening"
         self._services = services
+        self._post = services.post
         self._inbox = Inbox()
         self._hand = InHand()
         self._checkpoints = LaneCheckpoints(services.client, lane)
@@ -182,6 +182,7 @@ class LaneWriter:
             self._prove(transactor)
         self._flush()
         took_s = transactor.commit()
+        services.committed_in(time.monotonic() - now)
         self._remedies.committed(hand.records)
         self._free([*hand.dropped(), *hand.committed()])  # in this order: a checkpoint told never goes back
         if took_s > SLOW_COMMIT_S:
@@ -251,6 +252,7 @@ class LaneWriter:
         """What is due beside a new producer."""
         records, writes = self._hand.records, self._hand.writes()
         self._hand.roll_back()
+        self._services.renewed("slow_commit" if doubt.passing else doubt.cure)
         if doubt.passing:
             _log.info("lane %d renews its producer: %s", self.lane, doubt)
             return
@@ -295,6 +297,3 @@ class LaneWriter:
     def _free(self, freed: list[Freed]) -> None:
         for f in freed:
             self._post(self._services.listener.committed, self.lane, f.checkpoint, f.entries, f.size_bytes)
-
-    def _post(self, call: Callable[..., object], *arguments: object) -> None:
-        self._services.post(call, *arguments)

@@ -66,7 +66,6 @@ class Metrics:
         self.lane_commits = self._histogram("commit_seconds", "From begin to commit of a transaction.", _COMMIT_BUCKETS)
         self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
         self.lanes_owned = gauge("lanes_owned", "Lanes that the group gave to this worker.")
-        self.rebalances = counter("rebalances", "Changes of ownership.", "kind")
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"ccaas_{name}", what, labels, registry=self.registry)
