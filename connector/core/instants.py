@@ -9,11 +9,12 @@ Moment = tuple[int, str]
 """An event's time: milliseconds since the epoch, and RFC 3339 text."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _FIRST_MS = -62_135_596_800_000
 _LAST_MS = 253_402_300_799_999
 """The years 1 to 9999, which RFC 3339 can write (0001-01-01 and 9999-12-31 are what "no time" looks like in .NET)."""
-_USUAL = frozenset({20, 24, 27})
-"""Lengths of UTC times in whole seconds, milli- and microseconds: nearly all there are, and quickly told."""
+_USUAL = frozenset({24, 27})
+"""Lengths of UTC times with milli- and microseconds: with those in whole seconds nearly all, and quickly told."""
 _is_rfc3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-5][0-9])"
 ).fullmatch
@@ -29,9 +30,10 @@ def read_time(value: object) -> Moment | None:
             moment = datetime.fromisoformat(value)
         except ValueError:
             return _read_lower_case(value)
-        if len(value) in _USUAL and value[-1] == "Z" and value[19] in ".Z" and value[10] == "T" and value[7] == "-":
-            ms = round(moment.timestamp() * 1000)  # what else Python reads (week dates, a comma) is not RFC 3339
-            return min(ms, _LAST_MS), value
+        # what else Python reads (week dates, a comma, letters behind microseconds) is not RFC 3339
+        form = value[7:20:3]
+        if form == "-T::Z" or (form == "-T::." and value[-1] == "Z" and len(value) in _USUAL):
+            return (moment - _EPOCH) // _MILLISECOND, value
         return _normal(moment, value)
     if type(value) is int and _FIRST_MS <= value <= _LAST_MS:
         return value, rfc3339(value)
@@ -55,7 +57,9 @@ def _read_lower_case(value: str) -> Moment | None:
 def _normal(moment: datetime, text: str) -> Moment:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    ms = min(max(round(moment.timestamp() * 1000), _FIRST_MS), _LAST_MS)
+    ms = (moment - _EPOCH) // _MILLISECOND
+    if not _FIRST_MS <= ms <= _LAST_MS:  # an offset leads out of the years that there are
+        ms = _FIRST_MS if ms < 0 else _LAST_MS
     if _is_rfc3339(text):
         return ms, text
     text = moment.isoformat()

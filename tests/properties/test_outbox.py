@@ -76,33 +76,27 @@ class StreamLife(RuleBasedStateMachine):
         if checkpoint.snapshot_id is not None:
             self._step(self.rebuild.resume)
 
-    @rule()
-    def crash(self) -> None:
-        """Everything in memory is lost."""
+    @precondition(lambda self: self.up)
+    @rule(how=st.sampled_from(["crash", "fault"]))
+    def end(self, how: str) -> None:
+        """A crash: everything in memory is lost. A fault: what was handed over stays in the lane, which finishes it."""
         self._step(self.rebuild.stop)
+        if how == "fault":
+            self.outbox.forget()
+            self._drain()
         self.crashed_at.add(len(self.log.records))
         self.restart()
-
-    @rule()
-    def fault(self) -> None:
-        """As a pipeline that is abandoned: what was handed over stays in the lane, which finishes it."""
-        self._step(self.rebuild.stop)
-        self.outbox.forget()
-        self._drain()
-        self.crashed_at.add(len(self.log.records))
-        self.restart()
+        self._step(self._deliver)
 
     # ------------------------------------------------------------------ the stream
 
     @rule(
-        what=st.lists(st.sampled_from(["event"] * 5 + ["dead", "gap", "gap", "reset", "reset_later"]), max_size=6),
-        submit=st.booleans(),
+        what=st.lists(st.sampled_from([*["event"] * 3, "dead", "gap", "reset", "reset_later"]), min_size=1, max_size=5)
     )
-    def read(self, what: list[str], *, submit: bool) -> None:
+    def read(self, what: list[str]) -> None:
         """Items arrive, all at once."""
         self._read(what)
-        if submit:
-            self._step(self.outbox.submit)
+        self._step(self.outbox.submit)
 
     def _read(self, what: list[str]) -> None:
         for each in what:
@@ -128,35 +122,43 @@ class StreamLife(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ the platform's snapshots
 
-    @precondition(lambda self: self.up)
+    @precondition(lambda self: self.up and self.source.waiting_for_snapshot)
     @rule(beyond=st.integers(-8, 8), conversations=st.integers(0, 4))
     def snapshot_comes(self, beyond: int, conversations: int) -> None:
-        """The snapshot that is being asked for, if one is, arrives, at some position, also an odd one; or none ever."""
-        if not self.has_snapshots:
-            self._answer(None)
-            return
+        """The snapshot that is being asked for arrives, at some position, also an odd one; or none ever."""
         position = max(0, self.items[-1][2] + beyond)
-        self._answer(FakeSnapshot(position, [b'{"k": "c%d"}' % n for n in range(conversations)], 1_772_352_930_000))
+        content = [b'{"k": "c%d"}' % n for n in range(conversations)]
+        self._answer(FakeSnapshot(position, content, 1_772_352_930_000) if self.has_snapshots else None)
 
-    @rule(kind=st.sampled_from([FailureKind.NETWORK, FailureKind.UNAUTHORIZED, FailureKind.REJECTED]))
-    def snapshot_fails(self, kind: FailureKind) -> None:
-        """The request fails; it is repeated later."""
+    @precondition(lambda self: self.up and self.source.waiting_for_snapshot)
+    @rule(
+        kind=st.sampled_from([FailureKind.NETWORK, FailureKind.UNAUTHORIZED, FailureKind.REJECTED]),
+        seconds=st.sampled_from([40.0, 40.0, PATIENCE_S + 60]),
+    )
+    def snapshot_fails(self, kind: FailureKind, seconds: float) -> None:
+        """The request fails; it is repeated, unless patience has run out."""
         self._answer(DialFailure(kind, "no"))
-
-    @rule(seconds=st.sampled_from([10.0, 40.0, PATIENCE_S + 60]))
-    def time_passes(self, seconds: float) -> None:
-        """Back-off and patience run out."""
         self._step(lambda: self.clock.advance(seconds))
 
     def _answer(self, answer: FakeSnapshot | DialFailure | None) -> None:
-        if self.source.waiting_for_snapshot:
-            self._step(lambda: self.source.snapshots.put_nowait(answer))
+        self._step(lambda: self.source.snapshots.put_nowait(answer))
 
     # ------------------------------------------------------------------ the lane
 
+    @precondition(lambda self: self.up and self.lane.hand.waiting())
     @rule(limits=st.lists(st.integers(1, 6), min_size=1, max_size=5))
-    def commit(self, limits: list[int]) -> None:
+    def commit_some(self, limits: list[int]) -> None:
         """A transaction commits."""
+        self.commit(limits)
+
+    @precondition(lambda self: self.up and self.lane.hand.waiting())
+    @rule()
+    def commit_all(self) -> None:
+        """All that is in hand commits."""
+        self._drain()
+
+    def commit(self, limits: list[int]) -> None:
+        """Write so much of each batch, in one transaction."""
         for freed in self.lane.commit(self.lane.fill(*limits)):
             self.outbox.committed(freed.entries, freed.size_bytes)
             assert not freed.entries or freed.checkpoint.mark == self.log.checkpoints[STREAM].mark
@@ -202,10 +204,10 @@ class StreamLife(RuleBasedStateMachine):
             self._drain()
             if not self.rebuild.active and not self.lane.hand.waiting():
                 break
-            self.snapshot_comes(0, 3)
-            self.time_passes(40.0)
-            self._read(["event"])
-            self._step(self.outbox.submit)
+            if self.source.waiting_for_snapshot:
+                self.snapshot_comes(0, 3)
+            self._step(lambda: self.clock.advance(40.0))
+            self.read(["event"])
         self.log_is_the_history()
         items, due, promised = _Reader(self.log, self.crashed_at).read()
         assert items == self.items[1:]
@@ -268,4 +270,4 @@ class _Reader:
 
 
 TestStreamLife = StreamLife.TestCase
-TestStreamLife.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestStreamLife.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
