@@ -20,6 +20,7 @@ from connector.model import FailureKind, Token
 from connector.parts import Parts, StreamPlan
 from connector.ports import Closed, Connection, FrameKind
 
+_SEQUENTIAL_S = 0.3  # a socket left unread by back-pressure may not hear the peer's answer to its close
 _TOO_BIG = Closed(1009, "frame too large")
 
 
@@ -137,9 +138,7 @@ class StreamConnection:
         shared = self._shared
         await shared.clock.sleep_until(dial.not_before_s)
         if self._closing and dial.why in (Why.ROTATION, Why.PROBE) and not self._handover.connected:
-            await asyncio.wait(
-                self._closing
-            )  # a sequential hand-over: the platform may count the old socket until then
+            await asyncio.wait(self._closing, timeout=_SEQUENTIAL_S)  # till then the platform may count the old socket
         try:
             if dial.why is Why.ROTATION:
                 async with shared.rotations:

@@ -195,9 +195,10 @@ class InHand:
         if known is not None and batch.start is not None:
             self._drop(batch, 0, 0)  # the stream has begun already, and waits to hear so
             return None
-        if known is None or not batch.entries:
+        taken = self._taken.get(batch.stream)
+        if not batch.entries or (known is None and taken is None):
             return batch
-        floor = max(known.mark, self._taken.get(batch.stream, known.mark))
+        floor = max(mark for mark in (taken, known and known.mark) if mark is not None)
         if batch.entries[0].mark(batch.epoch) > floor:
             return batch
         fresh = [e for e in batch.entries if e.mark(batch.epoch) > floor]

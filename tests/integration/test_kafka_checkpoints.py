@@ -81,7 +81,7 @@ def test_checkpoint_topic_is_made_to_be_compacted_at_once(site: Site) -> None:
 def test_thousands_of_transactions_leave_a_small_log(site: Site) -> None:
     """A lane that opens after them reads a few records, not thousands."""
     site.make_topics()
-    transactions, padding = 1500, "x" * 8_000  # as the offsets of a stream that writes to many partitions
+    transactions, padding = 600, "x" * 20_000  # as the offsets of a stream that writes to many partitions
     topic = site.client.checkpoints_topic
     identity = {"bootstrap.servers": site.bootstrap, "transactional.id": site.client.transactional_id(0)}
     with Producer({**identity, "linger.ms": 0}) as producer:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.chorus import Stage, together
+from tests.support.chorus import Stage, together_with_broker
 from tests.support.maven_broker import MavenBroker
 from tests.support.scenario import STREAM, Scenario, platform
 
@@ -40,11 +40,11 @@ async def _memory(it: Scenario, seconds: float) -> list[int]:
     return samples
 
 
-@together
+@together_with_broker
 async def test_broker_killed_and_restarted_under_load(stage: Stage) -> None:
     """A power cut of the broker, twice, under 1,000 events/s and rotating tokens: everything once, in order."""
     async with stage.own_broker() as broker:
-        settings = platform(rate=500, token_life_s=5, retention_s=600)
+        settings = platform(rate=500, token_life_s=8, retention_s=600)
         streams = [{"name": "a"}, {"name": "b"}]
         async with Scenario(stage, settings, *streams, kafka=broker.bootstrap, lanes=2, commit={}) as it:
             await it.ready()
@@ -59,7 +59,7 @@ async def test_broker_killed_and_restarted_under_load(stage: Stage) -> None:
             assert not it.failures("network")
 
 
-@together
+@together_with_broker
 async def test_broker_frozen_15_s(stage: Stage) -> None:
     """The broker stands still for 15 s, longer than the group's session: tokens rotate, nothing is lost."""
     async with stage.own_broker() as broker:
@@ -75,7 +75,7 @@ async def test_broker_frozen_15_s(stage: Stage) -> None:
             assert not it.failures("network")
 
 
-@together
+@together_with_broker
 async def test_back_pressure_longer_than_the_ping_interval(stage: Stage) -> None:
     """The buffer is full for many ping intervals and the whole silence: the unread socket is not taken for dead."""
     async with stage.own_broker() as broker:
@@ -95,7 +95,7 @@ async def test_back_pressure_longer_than_the_ping_interval(stage: Stage) -> None
             assert not it.failures("network")
 
 
-@together
+@together_with_broker
 async def test_rotation_under_back_pressure(stage: Stage) -> None:
     """Tokens rotate while the socket is not read: the old socket goes first, replay covers what it had not given."""
     async with stage.own_broker() as broker:
@@ -112,7 +112,7 @@ async def test_rotation_under_back_pressure(stage: Stage) -> None:
             assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
 
 
-@together
+@together_with_broker
 async def test_memory_is_flat_while_kafka_is_stopped_and_the_platform_floods(stage: Stage) -> None:
     """Kafka is gone and events keep coming: memory ends at the buffer, and later everything is there."""
     async with stage.own_broker() as broker:

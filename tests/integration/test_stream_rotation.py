@@ -28,7 +28,7 @@ async def test_rotation_under_load(stage: Stage) -> None:
     settings = platform(rate=1000, token_life_s=LIFE_S, retention_s=600)
     async with Scenario(stage, settings, commit={}) as it:
         await it.ready()
-        await it.flowing(int(1000 * MINUTE_S))
+        await it.flowing(int(1000 * MINUTE_S), timeout_s=MINUTE_S + 60)
         verdicts = await it.finish()
         assert verdicts[STREAM].events >= 1000 * MINUTE_S
         assert_calm(it)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import sys
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.support.chorus import Stage
+from tests.support.chorus import Stage, together_with_broker
 from tests.support.maven_broker import MavenBroker
 from tests.support.scenario import Scenario, platform
 from tests.support.seed import SEED, TOLD
@@ -147,10 +146,9 @@ class _Trouble:
         self._it.worker.thaw()
 
 
-async def test_soak(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+@together_with_broker
+async def test_soak(stage: Stage) -> None:
     """Whatever goes wrong, and several things at a time: everything once, in order, or truly in a gap record."""
-    with capsys.disabled():
-        sys.stdout.write(f" {TOLD} ")
     rng = random.Random(SEED)
     settings = platform(rate=_RATE, token_life_s=5, retention_s=100_000)
     configured = {"ping_seconds": 0.5, "silence_seconds": 2}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.broker import fresh_name
-from tests.support.chorus import Stage, together
+from tests.support.chorus import Stage, together, together_with_broker
 from tests.support.maven_broker import MavenBroker, free_ports
 from tests.support.scenario import STREAM, Scenario, missed, platform
 
@@ -121,7 +121,7 @@ async def test_break_before_the_first_position_is_a_gap(stage: Stage) -> None:
         assert len(await it.records(it.topic)) == 10
 
 
-@together
+@together_with_broker
 async def test_kafka_away_at_start(stage: Stage) -> None:
     """Without Kafka the worker lives and is not ready; it begins when Kafka comes."""
     broker = await asyncio.to_thread(MavenBroker, stage.directory / fresh_name("kafka"))

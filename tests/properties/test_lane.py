@@ -165,16 +165,20 @@ class LaneLife(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ streams
 
-    @rule(stream=st.sampled_from(STREAMS), what=st.lists(st.sampled_from(["event", "event", "dead", "gap", "reset"])))
-    def happen(self, stream: str, what: list[str]) -> None:
-        """The platform goes on."""
+    @rule(
+        stream=st.sampled_from(STREAMS),
+        what=st.lists(st.sampled_from(["event", "event", "dead", "gap", "reset"]), min_size=1, max_size=6),
+        again=st.integers(0, 3),
+    )
+    def arrive(self, stream: str, what: list[str], again: int) -> None:
+        """The platform goes on; some of it is handed over twice (a pipeline that began again from a commit)."""
         for each in what:
             self.platforms[stream].happen(each)
-
-    @rule(stream=st.sampled_from(STREAMS), how_many=st.integers(1, 6))
-    def arrive(self, stream: str, how_many: int) -> None:
-        """Items come in hand."""
-        self.feeds[stream].go_on(how_many)
+        feed = self.feeds[stream]
+        feed.go_on(len(what) + 1)
+        if not feed.records:
+            feed.next = max(0, feed.next - again)
+            feed.go_on(again)
 
     @rule(stream=st.sampled_from(STREAMS), conversations=st.integers(0, 4))
     def arrive_snapshot(self, stream: str, conversations: int) -> None:
@@ -197,7 +201,7 @@ class LaneLife(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ transactions
 
-    @precondition(lambda self: not self.open)
+    @precondition(lambda self: not self.open and self.lane.hand.waiting())
     @rule(limits=st.lists(st.integers(1, 5), min_size=1, max_size=4))
     def take(self, limits: list[int]) -> None:
         """Fill a transaction."""
@@ -207,6 +211,14 @@ class LaneLife(RuleBasedStateMachine):
                 self.open.append(batch)
                 limit -= len(batch.entries)
         assert self.lane.hand.records == sum(len(batch.entries) for batch in self.open)
+
+    @precondition(lambda self: not self.open and self.lane.hand.waiting())
+    @rule(limits=st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    def take_and_commit(self, limits: list[int]) -> None:
+        """A whole transaction."""
+        self.take(limits)
+        if self.open:
+            self.commit()
 
     @precondition(lambda self: self.open)
     @rule()
@@ -247,6 +259,7 @@ class LaneLife(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ others
 
+    @precondition(lambda self: self.log.checkpoints)
     @rule(data=st.data(), in_doubt=st.booleans())
     def another_worker(self, data: st.DataObject, *, in_doubt: bool) -> None:
         """The lane is another worker's for a while, and then ours again."""
@@ -325,7 +338,7 @@ class LaneLife(RuleBasedStateMachine):
 
 
 TestLaneLife = LaneLife.TestCase
-TestLaneLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLaneLife.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
 def test_hand_is_empty_at_first() -> None:

@@ -140,6 +140,35 @@ class StreamLife(RuleBasedStateMachine):
         self._answer(DialFailure(kind, "no"))
         self._step(lambda: self.clock.advance(seconds))
 
+    @precondition(lambda self: self.up and self.has_snapshots)
+    @rule(
+        before=st.sampled_from([[], ["dead"], ["event"]]),
+        limits=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+        after=st.sampled_from([[], ["dead"], ["event", "reset"], ["gap"]]),
+        how=st.sampled_from(["crash", "fault", None]),
+    )
+    def snapshot_is_cut_short(self, before: list[str], limits: list[int], after: list[str], how: str | None) -> None:
+        """A gap, and a snapshot of which only a part commits before the worker ends."""
+        self.read([*before, "gap"])
+        if self.source.waiting_for_snapshot:
+            self.snapshot_comes(0, 2)
+        self.commit(limits)
+        if after:
+            self.read(after)
+        if how is not None:
+            self.end(how)
+            if self.source.waiting_for_snapshot:
+                self.snapshot_comes(0, 2)
+
+    @precondition(lambda self: self.up and self.source.waiting_for_snapshot)
+    @rule(after=st.lists(st.sampled_from(["event", "dead", "gap", "reset"]), min_size=1, max_size=3))
+    def snapshot_is_late(self, after: list[str]) -> None:
+        """It was taken before what is found while it is under way."""
+        position = self.items[-1][2]
+        self.read(after)
+        if self.source.waiting_for_snapshot:
+            self.snapshot_comes(position - self.items[-1][2], 1)
+
     def _answer(self, answer: FakeSnapshot | DialFailure | None) -> None:
         self._step(lambda: self.source.snapshots.put_nowait(answer))
 

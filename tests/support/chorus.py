@@ -23,7 +23,7 @@ from tests.support.broker import fresh_name, own_broker
 from tests.support.maven_broker import MavenBroker
 
 VOICE_TIMEOUT_S = 300.0
-AT_ONCE = 6
+AT_ONCE = 5
 _OWN_BROKERS = 2
 _THREADS = 64  # voices wait in threads for processes and brokers
 
@@ -61,20 +61,12 @@ class Stage:
     async def own_broker(self, **settings: str) -> AsyncIterator[MavenBroker]:
         """A broker that a voice may kill and freeze; its settings with ``_`` for ``.``."""
         named = {name.replace("_", "."): value for name, value in settings.items()}
-        self._room.release()  # whoever waits for a broker takes nobody's room
+        directory = self.directory / fresh_name("kafka")
+        broker = await asyncio.to_thread(own_broker, directory, proxied=False, settings=named)
         try:
-            await self._room_for_brokers.acquire()
+            yield broker
         finally:
-            await self._room.acquire()
-        try:
-            directory = self.directory / fresh_name("kafka")
-            broker = await asyncio.to_thread(own_broker, directory, proxied=False, settings=named)
-            try:
-                yield broker
-            finally:
-                await asyncio.to_thread(broker.close)
-        finally:
-            self._room_for_brokers.release()
+            await asyncio.to_thread(broker.close)
 
     def name(self, prefix: str) -> str:
         """A name for a topic that nobody else uses."""
@@ -87,7 +79,8 @@ class Stage:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _sing(self, voice: Voice, arguments: Mapping[str, object]) -> None:
-        async with self._room, asyncio.timeout(VOICE_TIMEOUT_S):
+        room = self._room_for_brokers if getattr(voice, "with_broker", False) else self._room
+        async with room, asyncio.timeout(VOICE_TIMEOUT_S):
             started_s = time.monotonic()
             try:
                 await voice(self, **arguments)
@@ -104,6 +97,12 @@ def together(voice: Voice) -> Voice:
 
     report.voice = voice  # type: ignore[attr-defined]
     return report
+
+
+def together_with_broker(voice: Voice) -> Voice:
+    """Mark a voice that starts a broker of its own: few of them at a time, beside the others."""
+    voice.with_broker = True  # type: ignore[attr-defined]
+    return together(voice)
 
 
 def begin_all(stage: Stage, session: pytest.Session) -> None:

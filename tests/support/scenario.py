@@ -220,16 +220,18 @@ class Scenario:
         """Wait until one socket is open."""
         await self.until(lambda: len(self.open_sockets(stream)) == 1, "one socket")
 
-    async def flowing(self, events: int = 1, stream: str = STREAM) -> None:
+    async def flowing(self, events: int = 1, stream: str = STREAM, timeout_s: float = PATIENCE_S) -> None:
         """Return once so many events that are yet to come are committed."""
         epoch, position = self.head(stream)
-        await self.committed((epoch, position + events), stream)
+        await self.committed((epoch, position + events), stream, timeout_s)
 
-    async def committed(self, mark: Mark | None = None, stream: str = STREAM) -> None:
+    async def committed(self, mark: Mark | None = None, stream: str = STREAM, timeout_s: float = PATIENCE_S) -> None:
         """Return once the stream is committed up to the mark (None: the platform's present)."""
         wanted = mark if mark is not None else self.head(stream)
         try:
-            await self.until(lambda: self.position(stream) >= wanted, f"{stream} committed up to {wanted}", look_s=0.05)
+            await self.until(
+                lambda: self.position(stream) >= wanted, f"{stream} committed up to {wanted}", timeout_s, 0.05
+            )
         except TimeoutError as error:
             error.add_note(f"it is committed up to {self.position(stream)}")
             raise
