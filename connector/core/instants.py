@@ -9,6 +9,7 @@ Moment = tuple[int, str]
 """An event's time: milliseconds since the epoch, and RFC 3339 text."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BARE_EPOCH = _EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST_MS = -62_135_596_800_000
 _LAST_MS = 253_402_300_799_999
@@ -42,7 +43,7 @@ def read_time(value: object) -> Moment | None:
 
 def rfc3339(time_ms: int) -> str:
     """Milliseconds since the epoch, of the years 1 to 9999, as RFC 3339 text in UTC."""
-    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return (_BARE_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds") + "Z"
 
 
 def _read_lower_case(value: str) -> Moment | None:

@@ -196,9 +196,10 @@ class InHand:
             self._drop(batch, 0, 0)  # the stream has begun already, and waits to hear so
             return None
         taken = self._taken.get(batch.stream)
-        if not batch.entries or (known is None and taken is None):
+        marks = [mark for mark in (taken, None if known is None else known.mark) if mark is not None]
+        if not batch.entries or not marks:
             return batch
-        floor = max(mark for mark in (taken, known and known.mark) if mark is not None)
+        floor = max(marks)
         if batch.entries[0].mark(batch.epoch) > floor:
             return batch
         fresh = [e for e in batch.entries if e.mark(batch.epoch) > floor]

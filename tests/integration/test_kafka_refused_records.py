@@ -19,7 +19,6 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from connector.core.boundary import CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
 from connector.core.instants import read_time
 from connector.core.routing import Router
@@ -141,24 +140,42 @@ def test_topic_that_is_deleted_suspends_its_streams_only(site: Site) -> None:
     assert site.judge(range(6, 16), stream="gone", topic=gone).held
 
 
-def test_topic_that_is_deleted_in_mid_transaction_does_not_stop_the_lane(site: Site) -> None:
-    """The client would wait half a minute for a topic it knows; the lane looks for itself whether it is there."""
+class _WaitingProducer(Producer):
+    """Hears nothing about a topic that has gone, as librdkafka now and then (two deletions of ten) for half a minute."""
+
+    waiting = False
+
+    def __init__(self, properties: dict[str, object]) -> None:
+        type(self).waiting = False
+        super().__init__(properties)
+
+    def poll(self, timeout: float = -1) -> int:
+        return 0 if self.waiting else super().poll(timeout)
+
+    def flush(self, timeout: float = -1) -> int:
+        if not self.waiting:
+            return super().flush(timeout)
+        time.sleep(timeout)
+        return 1
+
+
+def test_client_that_waits_for_a_deleted_topic_does_not_stop_the_lane(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane looks for itself whether the topic is there, long before the client gives up."""
+    monkeypatch.setattr(transactor, "Producer", _WaitingProducer)
     gone = f"{site.group}-gone"
-    create_topic(site.bootstrap, gone, partitions=1)
-    with site.rig(commit=CommitPolicy(linger_s=60)) as rig:
-        rig.submit(range(1, 6), stream="gone", topic=gone, urgent=False)
-        rig.told.wait("records", lambda: len(site.events(committed=False, topic=gone)) == 5)
+    create_topic(site.bootstrap, gone)
+    with site.rig() as rig:
+        rig.submit(range(1, 6), stream="gone", topic=gone)
+        rig.committed(5, stream="gone")
         site.admin.delete_topics([gone])[gone].result(PATIENCE_S)
-        rig.submit(range(6, 11), stream="gone", topic=gone, urgent=False)
+        _WaitingProducer.waiting = True
+        rig.submit(range(6, 11), stream="gone", topic=gone)
         rig.submit(range(1, 6))
         rig.committed(5)
         assert "gone" in rig.told.suspended
-        create_topic(site.bootstrap, gone, partitions=1)
-        rig.told.wait("restoration", lambda: not rig.told.suspended)
-        rig.submit([11], stream="gone", topic=gone)
-        rig.committed(11, stream="gone")
     assert site.judge(range(1, 6)).held
-    assert site.judge(range(1, 12), stream="gone", topic=gone).held
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_broker_killed_and_restarted_under_load(stage: Stage) -> None:
             await it.ready()
             for _ in range(2):
                 await it.flowing(1000, "a")
-                broker.kill()
+                await asyncio.to_thread(broker.kill)
                 await asyncio.to_thread(broker.start)
                 await it.flowing(500, "a")
                 await it.flowing(500, "b")
@@ -122,7 +122,7 @@ async def test_memory_is_flat_while_kafka_is_stopped_and_the_platform_floods(sta
             await it.ready()
             it.simulator.push(6000)  # once, so that what a buffer of this size takes is there before the measurement
             await it.committed()
-            broker.kill()
+            await asyncio.to_thread(broker.kill)
             it.simulator.push(25_000)
             await it.paused()
             samples = await _memory(it, 8.0)

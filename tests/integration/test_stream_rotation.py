@@ -63,7 +63,7 @@ async def test_uncommitted_reader_sees_events_before_the_commit(stage: Stage) ->
             await it.until(lambda: len(late.seen) > 200, "200 events seen by both")
             leads = [late.seen[at] - since for at, since in early.seen.items() if at in late.seen and since > caught_up]
         await it.finish()
-        assert sum(lead > 0 for lead in leads) > 0.9 * len(leads)
+        assert sum(lead > 0 for lead in leads) > 0.75 * len(leads)
         assert statistics.median(leads) > 0.2
 
 

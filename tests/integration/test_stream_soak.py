@@ -119,7 +119,7 @@ class _Trouble:
 
     async def kill_broker(self) -> None:
         """A power cut of Kafka."""
-        self._broker.kill()
+        await asyncio.to_thread(self._broker.kill)
         await asyncio.to_thread(self._broker.start)
 
     async def freeze_broker(self) -> None:

@@ -107,6 +107,15 @@ def test_overlapping_batches_are_written_once(lane: FakeLane, log: FakeLog) -> N
     assert _positions(log) == [1, 2, 3, 4, 5, 6]
 
 
+def test_overlap_in_a_streams_first_transaction_is_written_once(log: FakeLog) -> None:
+    """Nothing is known of it yet but what the transaction has already."""
+    lane = FakeLane(log)
+    for batch in (_start(), _events(1, 3), _events(2, 4)):
+        lane.submit(batch)
+    lane.commit(lane.fill(9, 9, 9))
+    assert _positions(log) == [1, 2, 3, 4]
+
+
 def test_rewound_stream_begins_again(lane: FakeLane, log: FakeLog) -> None:
     """Kafka has less than it had: what was made before that no longer counts, whatever its position."""
     lane.submit(_events(1, 5))

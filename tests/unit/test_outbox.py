@@ -117,6 +117,18 @@ def test_wall_keeps_back_what_comes_after_it(site: Site) -> None:
     assert site.outbox.place == site.outbox.handed == (0, 3)
 
 
+def test_dead_letter_at_the_wall_does_not_pass_once_it_is_reached(site: Site) -> None:
+    """A snapshot is being written there: it comes behind it."""
+    site.add(2)
+    site.outbox.submit()
+    site.outbox.raise_wall((0, 2), lambda: None)
+    site.outbox.add(entry(2, 1))
+    site.outbox.submit()
+    assert site.handed() == [(0, 2)]
+    site.outbox.drop_wall()
+    assert site.handed() == [(0, 2), (0, 2)]
+
+
 @pytest.mark.parametrize("wall", [(0, 0), (0, 5), (0, 3)])
 def test_wall_at_or_behind_the_present_is_reached_at_once(site: Site, wall: tuple[int, int]) -> None:
     """Nothing is to come before it."""
