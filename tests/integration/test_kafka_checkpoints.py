@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,6 +133,9 @@ def test_grown_topic_is_refused_at_start_even_if_the_configuration_agrees(site: 
         lane.committed(1)
     topic = site.client.checkpoints_topic
     site.admin.create_partitions([NewPartitions(topic, 4)])[topic].result(PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(site.admin.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions) < 4:
+        assert time.monotonic() < deadline, "the broker does not know of its new partitions"
     for lanes in (2, 4):
         with pytest.raises(LaneMismatchError, match="made for 2 lanes and has 4 partitions"):
             _ensure(site, lanes)

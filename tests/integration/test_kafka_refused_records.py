@@ -141,7 +141,7 @@ def test_topic_that_is_deleted_suspends_its_streams_only(site: Site) -> None:
 
 
 class _WaitingProducer(Producer):
-    """Hears nothing about a topic that has gone, as librdkafka now and then (two deletions of ten) for half a minute."""
+    """Hears nothing of a topic that has gone: so does librdkafka, in two deletions of ten, for half a minute."""
 
     waiting = False
 

@@ -22,9 +22,9 @@ import pytest
 from tests.support.broker import fresh_name, own_broker
 from tests.support.maven_broker import MavenBroker
 
-VOICE_TIMEOUT_S = 300.0
-AT_ONCE = 5
-_OWN_BROKERS = 2
+VOICE_TIMEOUT_S = 600.0
+AT_ONCE = 3
+_OWN_BROKERS = 1
 _THREADS = 64  # voices wait in threads for processes and brokers
 
 Voice = Callable[..., Awaitable[None]]

@@ -34,7 +34,7 @@ from tests.support.ledger import Record, read, unfinished
 from tests.support.verdict import Expected, GapSeen, Mark, StreamVerdict, judge
 from tests.support.watch import CheckpointFollower
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _LOOK_S = 0.02
 _QUICK_LOOK_S = 0.005
 _SIDE_COMMITS = 25.0  # transactions a second of a worker that shares its broker with a dozen others
