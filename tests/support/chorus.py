@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from tests.support.broker import fresh_name, own_broker
 from tests.support.maven_broker import MavenBroker
 
 VOICE_TIMEOUT_S = 600.0
-AT_ONCE = 3
+AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "3"))
 _OWN_BROKERS = 1
 _THREADS = 64  # voices wait in threads for processes and brokers
 
