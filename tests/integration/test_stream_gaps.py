@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 from itertools import pairwise
@@ -26,7 +27,7 @@ async def _snapshots(it: Scenario) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     for record in await it.records(it.topic):
         if "ce_snapshotid" in record.headers:
-            validate_snapshot_record(list(record.headers.items()), record.value)
+            await asyncio.to_thread(validate_snapshot_record, list(record.headers.items()), record.value)
             found.setdefault(record.headers["ce_snapshotid"].decode(), []).append(record)
     return found
 

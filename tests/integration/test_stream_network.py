@@ -128,6 +128,8 @@ async def test_retention_passed_is_a_gap_exact_to_the_position(stage: Stage, exp
         await it.flowing(50)
         known = len(it.story("gap recorded"))  # where the start took longer than the retention
         it.simulator.refuse(7.0)
+        it.simulator.quiet(0.5)
+        await it.committed()  # so that nothing is lost on its way
         it.simulator.abort()
         await it.until(lambda: len(it.story("gap recorded")) > known, "the gap")
         await it.flowing(50)

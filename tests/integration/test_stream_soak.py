@@ -25,9 +25,9 @@ SOAK_S = float(os.environ.get("CCAAS_TEST_SOAK_S", "40"))
 _STREAMS = ("a", "b", "c")
 _RATE = 100
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
-_EARLIEST_RESET = 1500
-"""Positions a sequence must have reached before it is reset: more than come to be while a worker is away. Else the new
-sequence passes the old position meanwhile, and no bridge can tell."""
+_BACKLOG = 8000
+"""Where sequences are when the faults begin, and what must be committed before one is reset: more than come to be while
+a worker can be away. Else the new sequence passes the old position meanwhile, and no bridge can tell."""
 
 Fault = Callable[[], Awaitable[None]]
 
@@ -112,7 +112,7 @@ class _Trouble:
     async def reset(self) -> None:
         """A sequence that starts anew; once a stream, and not early."""
         stream = self._rng.choice(_STREAMS)
-        if stream in self._reset or self._it.head(stream)[1] < _EARLIEST_RESET or not self._it.open_sockets(stream):
+        if stream in self._reset or self._it.position(stream) < (0, _BACKLOG) or not self._it.open_sockets(stream):
             return
         self._reset.add(stream)
         self._it.simulator.reset(stream)
@@ -150,7 +150,7 @@ class _Trouble:
 async def test_soak(stage: Stage) -> None:
     """Whatever goes wrong, and several things at a time: everything once, in order, or truly in a gap record."""
     rng = random.Random(SEED)
-    settings = platform(rate=_RATE, token_life_s=5, retention_s=100_000)
+    settings = platform(rate=_RATE, backlog=_BACKLOG, token_life_s=5, retention_s=100_000)
     configured = {"ping_seconds": 0.5, "silence_seconds": 2}
     streams = [{"name": name} for name in _STREAMS]
     async with (
