@@ -10,14 +10,13 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import aiohttp
 from aiohttp import WSMsgType
 from yarl import URL
 
+from connector.core.http_fields import read_retry_after
 from connector.errors import DialError
 from connector.model import DialFailure, FailureKind, Token
 from connector.platforms.snapshot import read_snapshot
@@ -167,17 +166,3 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None) -> Dia
         if status == 503 and retry_after_s is not None:  # noqa: PLR2004 - Service Unavailable
             kind = FailureKind.THROTTLED
     return DialFailure(kind, message, status, retry_after_s)
-
-
-def read_retry_after(value: str | None, date: str | None) -> float | None:
-    """Retry-After in seconds (RFC 9110 §10.2.3); a date counts from the answer's own Date."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value)
-        since = parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return max(0.0, (until - since).total_seconds())
-    except (ValueError, TypeError):
-        return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connector.auth.answers import HttpAnswer, read_http_date, read_retry_after, read_token_endpoint, refusal
+from connector.auth.answers import HttpAnswer, read_token_endpoint, refusal
+from connector.core.http_fields import read_http_date, read_retry_after
 from connector.errors import TokenError
 
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
