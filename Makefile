@@ -1,10 +1,10 @@
 # The project's verbs. Each makes its own environment; nothing is needed but Python >= 3.11 and make
-# (for the tests also Docker, or a JDK >= 17 with Maven).
+# (for the tests also Docker, or a JDK >= 17 with Maven; Go for those of the Helm chart).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test style types bench clean
+.PHONY: demo test style types bench golden clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
@@ -21,6 +21,9 @@ types: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m tests.bench
+
+golden: $(VENV)/.development
+	$(BIN)/python -m tests.chart
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
