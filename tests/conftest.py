@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 
 from tests.support import broker
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.maven_broker import MavenBroker
+
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_report_header() -> str:
