@@ -24,7 +24,8 @@ from connector.settings import Settings
 from connector.supervisor import Supervisor
 from connector.topic_watch import TopicWatch
 from connector.web.metrics import Metrics
-from connector.web.server import WebServer
+from connector.web.probes import probe_routes
+from connector.web.server import Listener, tls_context
 
 EXIT_DONE = 0
 EXIT_CONFIGURATION = 2
@@ -91,11 +92,14 @@ class Bridge:
         return self._exit_code
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        web, http = WebServer(self._workshop.metrics.registry, self._unready), self._settings.http
-        await web.start(http.listen)
+        http, probes = self._settings.http, probe_routes(self._workshop.metrics.registry, self._unready)
+        tls = None if http.tls is None else tls_context(*plans.tls_files(http.tls))
+        listeners = [(http.listen, Listener(probes, plans.guard(http), tls))]
         if http.probes is not None:
-            await web.start(http.probes)
-        stack.push_async_callback(web.stop)
+            listeners.append((http.probes, Listener(probes)))
+        for address, listener in listeners:
+            await listener.start(address)
+            stack.push_async_callback(listener.stop)
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         workshop = self._workshop

@@ -12,6 +12,7 @@ from connector.auth.grants import (
     KeyFile,
     Password,
 )
+from connector.core.access import Guard
 from connector.core.assertion import AssertionPlan
 from connector.core.boundary import CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
@@ -26,12 +27,14 @@ from connector.platforms.websocket import SequencePlatform
 from connector.settings import (
     AuthSettings,
     ClientCredentialsAuth,
+    HttpSettings,
     JwtBearerAuth,
     NetworkSettings,
     PasswordAuth,
     PlatformSettings,
     Settings,
     StreamSettings,
+    TlsSettings,
 )
 
 _FIRST_CLOSE_CODE, _LAST_CLOSE_CODE = 1000, 4999  # RFC 6455 §7.4
@@ -153,6 +156,17 @@ def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
         buffer_events=stream.buffer.events,
         buffer_bytes=stream.buffer.bytes,
     )
+
+
+def guard(http: HttpSettings) -> Guard:
+    """What keeps the management listener."""
+    token, read_token = (None if t is None else t.get_secret_value() for t in (http.token, http.read_token))
+    return Guard(token, read_token, certified=http.tls is not None and http.tls.client_ca_file is not None)
+
+
+def tls_files(tls: TlsSettings) -> tuple[str, str, str | None]:
+    """Certificate, key, and the authority of the clients' certificates if they must show one."""
+    return str(tls.certificate_file), str(tls.key_file), None if tls.client_ca_file is None else str(tls.client_ca_file)
 
 
 def _network(network: NetworkSettings, retention_s: float | None) -> NetworkPolicy:

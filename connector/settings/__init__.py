@@ -4,21 +4,15 @@
 from them (``python -m connector.settings_reference``).
 """
 
-from connector.settings.addresses import is_loopback, split_address
 from connector.settings.auth import AuthSettings, ClientCredentialsAuth, JwtBearerAuth, PasswordAuth
 from connector.settings.caution import warnings
+from connector.settings.http import HttpSettings, TlsSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.loading import load
 from connector.settings.platform import PlatformSettings, PositionSettings, SnapshotSettings
 from connector.settings.root import Settings
 from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings
-from connector.settings.worker import (
-    HttpSettings,
-    NetworkSettings,
-    RedisSettings,
-    RotationSettings,
-    WorkerBufferSettings,
-)
+from connector.settings.worker import NetworkSettings, RedisSettings, RotationSettings, WorkerBufferSettings
 
 __all__ = [
     "AuthSettings",
@@ -40,10 +34,9 @@ __all__ = [
     "SnapshotSettings",
     "StreamBufferSettings",
     "StreamSettings",
+    "TlsSettings",
     "TopicsSettings",
     "WorkerBufferSettings",
-    "is_loopback",
     "load",
-    "split_address",
     "warnings",
 ]

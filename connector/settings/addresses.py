@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -10,15 +9,6 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, Field
 
 _MAX_PORT = 65535
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address (IPv6 with or without brackets) is this machine itself."""
-    name = host.strip("[]").lower()
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from connector.settings.addresses import is_loopback, split_address
+from connector.core.access import is_loopback
+from connector.settings.addresses import split_address
 from connector.settings.client import reveal
 from connector.settings.root import Settings
 
@@ -32,9 +33,11 @@ def _plain_connections(settings: Settings) -> Iterator[str]:
 
 
 def _open_listeners(settings: Settings) -> Iterator[str]:
-    for key, address in (("listen", settings.http.listen), ("probes", settings.http.probes)):
-        if address is not None and not is_loopback(split_address(address)[0]):
-            yield f"http.{key}: is not on loopback: who can reach it can read it without a password"
+    http = settings.http
+    if http.tls is None and not is_loopback(split_address(http.listen)[0]):
+        yield "http.listen: off loopback without http.tls: its tokens are sent in clear text"
+    if http.probes is not None and not is_loopback(split_address(http.probes)[0]):
+        yield "http.probes: is not on loopback: who can reach it can read it without a password"
 
 
 def _unverified_brokers(settings: Settings) -> Iterator[str]:

@@ -11,12 +11,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from connector.settings.addresses import Name
 from connector.settings.fields import Document, Integer, checked
+from connector.settings.http import HttpSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.platform import PlatformSettings
 from connector.settings.secret_files import Fault
 from connector.settings.stream import StreamBufferSettings, StreamSettings
 from connector.settings.worker import (
-    HttpSettings,
     NetworkSettings,
     RedisSettings,
     RotationSettings,

@@ -1,4 +1,4 @@
-"""Sections about the worker itself: its memory, the pace of rotations and recovery, its HTTP listener, Redis."""
+"""Sections about the worker itself: its memory, the pace of rotations and recovery, Redis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from connector.settings.addresses import Listen, redis_url
+from connector.settings.addresses import redis_url
 from connector.settings.fields import Document, Integer, PositiveSeconds, Seconds, Section, checked
 from connector.settings.secret_files import Fault
 
@@ -65,23 +65,6 @@ class NetworkSettings(Section):
         default=30, le=3600, description="How long the breaker stays open before it probes by itself."
     )
     _checked = checked(_network_faults)
-
-
-def _http_faults(http: Document) -> Iterator[Fault]:
-    if http.get("probes") is not None and http.get("probes") == http.get("listen", "127.0.0.1:8080"):
-        yield Fault(("probes",), "is the same as listen; leave it out")
-
-
-class HttpSettings(Section):
-    """Where the worker answers HTTP."""
-
-    listen: Listen = Field(
-        default="127.0.0.1:8080", description="`HOST:PORT` of the management API, probes and metrics."
-    )
-    probes: Listen | None = Field(
-        default=None, description="`HOST:PORT` for probes and metrics alone; without it they are on `listen`."
-    )
-    _checked = checked(_http_faults)
 
 
 def _redis_faults(redis: Document) -> Iterator[Fault]:

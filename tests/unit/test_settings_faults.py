@@ -152,6 +152,9 @@ def test_every_fault_is_told_at_once(write: Writer) -> None:
         ("http/listen", "8080", "HOST:PORT"),
         ("http/listen", "127.0.0.1:99999", "HOST:PORT"),
         ("http/probes", "127.0.0.1:8080", "same as listen"),
+        ("http/token", "short", "at least 16"),
+        ("http/token", f"{SECRET} with blanks", "without blanks"),
+        ("http/read_token_file", "/nowhere/at/all", "cannot be read"),
         ("redis/url", f"http://:{SECRET}@r.example.com", "rediss:// or redis://"),
     ],
 )
@@ -161,6 +164,28 @@ def test_one_fault_is_told_once_with_its_path(write: Writer, path: str, value: o
     ((where, message),) = found.items()
     assert where.startswith(path.replace("/", "."))
     assert fault in message
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "bridge.example.com:8080", "10.0.0.7:1"])
+def test_off_loopback_something_must_guard_the_listener(write: Writer, listen: str) -> None:
+    """A token, of either kind, or certificates; the fault says which, and where metrics can go."""
+    told = faults(write(changed("http", {"listen": listen})))
+    assert "http.probes" in told["http.token"]
+    for guard in (
+        {"token": f"{SECRET}-and-more"},
+        {"read_token": f"{SECRET}-and-more"},
+        {"tls": {"certificate_file": "c", "key_file": "k", "client_ca_file": "a"}},
+    ):
+        load(write(changed("http", {"listen": listen, **guard})), {})
+    assert "http.token" in faults(
+        write(changed("http", {"listen": listen, "tls": {"certificate_file": "c", "key_file": "k"}}))
+    )
+
+
+def test_two_roles_two_tokens(write: Writer) -> None:
+    """One token for both would make every reader an operator."""
+    told = faults(write(changed("http", {"token": f"{SECRET}-and-more", "read_token": f"{SECRET}-and-more"})))
+    assert list(told) == ["http.read_token"]
 
 
 @pytest.mark.parametrize(

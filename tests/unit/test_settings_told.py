@@ -22,7 +22,11 @@ from tests.unit.test_settings import SECRET, changed
         ("platforms/genesys/snapshot_url", "http://p.example.com/", "platforms.genesys.snapshot_url: http:// off"),
         ("platforms/genesys/auth/token_url", "http://10.0.0.1/", "platforms.genesys.auth.token_url: http:// off"),
         ("redis", {"url": f"redis://:{SECRET}@r.example.com"}, "redis.url: redis:// off loopback"),
-        ("http", {"listen": "0.0.0.0:8080"}, "http.listen: is not on loopback"),
+        (
+            "http",
+            {"listen": "0.0.0.0:8080", "token": f"{SECRET}-and-more"},
+            "http.listen: off loopback without http.tls",
+        ),
         ("http", {"probes": "[::]:8081"}, "http.probes: is not on loopback"),
         ("kafka/client", {"enable.ssl.certificate.verification": False}, "anyone can pose as a broker"),
     ],

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
+import aiohttp.web
 import pytest
+import trustme
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_metrics
 
+from connector.core.access import Guard
+from connector.core.pace import Pace
 from connector.errors import ConfigurationError
 from connector.web.metrics import Metrics
-from connector.web.server import WebServer
+from connector.web.probes import probe_routes
+from connector.web.server import MAX_REQUEST_BYTES, Listener, tls_context
+
+TOKEN = "operators-token-0123456789"
 
 
 class Web:
     """A listener, what it is told, and a client."""
 
-    def __init__(self, client: aiohttp.ClientSession) -> None:
+    def __init__(self, client: aiohttp.ClientSession, guard: Guard | None = None, pace: Pace | None = None) -> None:
         self.metrics = Metrics()
         self.reasons: list[str] = []
-        self.server = WebServer(self.metrics.registry, lambda: self.reasons)
+        self.server = Listener([*probe_routes(self.metrics.registry, lambda: self.reasons), *_OTHERS], guard, pace=pace)
         self.client = client
 
     def url(self, path: str) -> str:
         """Of the first listener."""
         host, port = self.server.addresses[0]
         return f"http://{host}:{port}{path}"
+
+
+async def _broken(_request: aiohttp.web.Request) -> aiohttp.web.Response:
+    raise RuntimeError("of all things")
+
+
+async def _reader(request: aiohttp.web.Request) -> aiohttp.web.Response:
+    return aiohttp.web.Response(body=await request.read())
+
+
+_OTHERS = [aiohttp.web.get("/broken", _broken), aiohttp.web.put("/read", _reader)]
 
 
 @pytest.fixture
@@ -94,19 +114,117 @@ async def test_only_reading_is_allowed(web: Web) -> None:
         assert answer.status == 405
 
 
-async def test_listens_at_a_second_address(web: Web) -> None:
-    """For probes apart."""
-    await web.server.start("127.0.0.1:0")
-    assert len(web.server.addresses) == 2
-    host, port = web.server.addresses[1]
-    async with web.client.get(f"http://{host}:{port}/health/live") as answer:
+async def test_errors_as_kafka_connect_writes_them(web: Web) -> None:
+    """What is not there, what may not be asked so, and what went wrong: never a traceback."""
+    for method, path, status, message in (
+        ("GET", "/nothing", 404, "HTTP 404 Not Found"),
+        ("POST", "/metrics", 405, "HTTP 405 Method Not Allowed"),
+        ("GET", "/broken", 500, "an internal error; the worker's log has it"),
+    ):
+        async with web.client.request(method, web.url(path)) as answer:
+            assert (answer.status, await answer.json()) == (status, {"error_code": status, "message": message})
+
+
+async def test_a_request_too_large_is_refused(web: Web) -> None:
+    """Memory is bounded, whoever asks."""
+    async with web.client.put(web.url("/read"), data=b"x" * (MAX_REQUEST_BYTES + 1)) as answer:
+        assert (answer.status, (await answer.json())["error_code"]) == (413, 413)
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Web]:
+    """A listener that asks for a token."""
+    async with aiohttp.ClientSession() as client:
+        web = Web(client, Guard(TOKEN))
+        await web.server.start("127.0.0.1:0")
+        yield web
+        await web.server.stop()
+
+
+async def test_a_guarded_listener_asks_for_its_token(guarded: Web) -> None:
+    """A browser is asked by Basic; probes are answered without."""
+    async with guarded.client.get(guarded.url("/metrics")) as answer:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        assert TOKEN not in await answer.text()
+    async with guarded.client.get(guarded.url("/metrics"), headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
         assert answer.status == 200
+    async with guarded.client.get(
+        guarded.url("/metrics"), headers={"Authorization": aiohttp.encode_basic_auth("me", TOKEN)}
+    ) as answer:
+        assert answer.status == 200
+    async with guarded.client.get(guarded.url("/health/live")) as answer:
+        assert answer.status == 200
+
+
+async def test_an_address_that_asks_too_often_waits() -> None:
+    """Told how long; probes go on."""
+    async with aiohttp.ClientSession() as client:
+        web = Web(client, Guard(TOKEN), Pace(per_s=0.1, burst=1))
+        await web.server.start("127.0.0.1:0")
+        async with client.get(web.url("/metrics")) as answer:
+            assert answer.status == 401
+        async with client.get(web.url("/metrics")) as answer:
+            assert answer.status == 429
+            assert 1 <= int(answer.headers["Retry-After"]) <= 10
+        async with client.get(web.url("/health/live")) as answer:
+            assert answer.status == 200
+        await web.server.stop()
+
+
+async def test_a_page_of_another_site_changes_nothing() -> None:
+    """Over the wire too: on the open listener of loopback, under another name or from another page."""
+    async with aiohttp.ClientSession() as client:
+        open_one = Web(client, Guard())
+        await open_one.server.start("127.0.0.1:0")
+        async with client.put(open_one.url("/read"), headers={"Origin": "http://evil.example.com"}) as answer:
+            assert answer.status == 403
+        async with client.get(open_one.url("/metrics"), headers={"Host": "evil.example.com"}) as answer:
+            assert answer.status == 403
+        async with client.put(open_one.url("/read"), data=b"ours") as answer:
+            assert (answer.status, await answer.read()) == (200, b"ours")
+        await open_one.server.stop()
+
+
+async def test_clients_show_a_certificate(tmp_path: Path) -> None:
+    """Of the configured authority; without one, or with another's, the handshake fails."""
+    authority, other = trustme.CA(), trustme.CA()
+    own = authority.issue_cert("127.0.0.1")
+    own.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "own.pem"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = tls_context(str(tmp_path / "own.pem"), str(tmp_path / "key.pem"), str(tmp_path / "ca.pem"))
+    listener = Listener(_OTHERS, Guard(certified=True), tls)
+    await listener.start("127.0.0.1:0")
+    url = f"https://127.0.0.1:{listener.addresses[0][1]}/read"
+    async with aiohttp.ClientSession() as client:
+        trusted = ssl.create_default_context()
+        authority.configure_trust(trusted)
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await client.put(url, ssl=trusted)
+        authority.issue_cert("operator@example.com").configure_cert(trusted)
+        async with client.put(url, ssl=trusted, data=b"ours") as answer:
+            assert await answer.read() == b"ours"
+        strange = ssl.create_default_context()
+        authority.configure_trust(strange)
+        other.issue_cert("operator@example.com").configure_cert(strange)
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await client.put(url, ssl=strange)
+    await listener.stop()
+
+
+def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    """With the key of the configuration, not by a traceback."""
+    (tmp_path / "own.pem").write_text("no certificate")
+    for path in (tmp_path / "own.pem", tmp_path / "nowhere.pem"):
+        with pytest.raises(ConfigurationError, match=r"http\.tls"):
+            tls_context(str(path), str(path), None)
 
 
 async def test_taken_address_is_told(web: Web) -> None:
     """A port that another has is a fault of the configuration, not a traceback."""
     _, port = web.server.addresses[0]
-    other = WebServer(web.metrics.registry, list)
+    other = Listener([])
     with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{port}"):
         await other.start(f"127.0.0.1:{port}")
     assert other.addresses == []
