@@ -87,6 +87,9 @@ def wire(platform: PlatformSettings) -> SequencePlatform:
         headers=platform.revealed_headers(),
         max_frame_bytes=platform.max_frame_bytes,
         expired_position_status=_refusal(platform, 400, 599),
+        stream_proxy=platform.proxy_of(platform.stream_url),
+        snapshot_proxy=platform.proxy_of(platform.snapshot_url or ""),
+        compression=platform.compression,
     )
 
 

@@ -14,6 +14,7 @@ from connector.auth.oauth import OAuthClient
 from connector.auth.service import TokenService
 from connector.observer import Observer
 from connector.ports import Clock
+from connector.sessions import open_session
 from connector.settings import PlatformSettings, Settings
 
 
@@ -41,8 +42,7 @@ class PlatformClients:
     async def open(self, settings: Settings, stack: AsyncExitStack) -> None:
         """Make every platform's client; the stack closes the sessions."""
         for name, platform in settings.platforms.items():
-            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
-            await stack.enter_async_context(session)
+            session = await stack.enter_async_context(open_session(platform.tls.files()))
             self._clients[name] = PlatformClient(session, self._token_service(name, platform, session))
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -52,7 +52,7 @@ class PlatformClients:
 
     def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
         return TokenService(
-            OAuthClient(session, plans.token_grant(platform.auth), self._clock),
+            OAuthClient(session, plans.token_grant(platform.auth), self._clock, proxy_of=platform.proxy_of),
             clock=self._clock,
             rng=self._rng,
             buffer_s=platform.auth.refresh_buffer_seconds,

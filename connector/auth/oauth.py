@@ -29,9 +29,10 @@ _SETTLED = frozenset({400, 401, 403, 429})  # statuses that only the right endpo
 
 
 class OAuthClient:
-    """Asks one token endpoint. The session is the caller's, and so are its proxy, TLS context and closing.
+    """Asks one token endpoint. The session is the caller's, and so are its TLS context and closing.
 
-    ``wall_s`` dates assertions only as long as no answer has told the platform's time.
+    ``wall_s`` dates assertions only as long as no answer has told the platform's time. ``proxy_of``: from a URL to
+    the proxy by which it is reached.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class OAuthClient:
         *,
         timeout_s: float = 10.0,
         wall_s: Callable[[], float] = time.time,
+        proxy_of: Callable[[str], str | None] = lambda _url: None,
     ) -> None:
         self._grant_type = grant_type
         self._server_clock = ServerClock(clock, wall_s)
-        self._wire = Wire(session, clock, self._server_clock, timeout_s)
+        self._wire = Wire(session, clock, self._server_clock, timeout_s, proxy_of)
         self._endpoint = _Endpoint(self._wire, grant_type.address)
 
     async def request_token(self) -> Grant:

@@ -9,8 +9,10 @@ import aiohttp
 
 from connector.auth.answers import HttpAnswer, presentable, scrub
 from connector.errors import TokenError
+from connector.http_errors import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from connector.auth.grants import TokenRequest
@@ -24,12 +26,18 @@ class Wire:
     """One server. The session is the caller's. Every answer tells ``server_clock`` its Date."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, clock: Clock, server_clock: ServerClock, timeout_s: float
+        self,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        server_clock: ServerClock,
+        timeout_s: float,
+        proxy_of: Callable[[str], str | None],
     ) -> None:
         self._session = session
         self._clock = clock
         self._server_clock = server_clock
         self._timeout_s = timeout_s
+        self._proxy_of = proxy_of
 
     async def get(self, url: str, setting: str) -> HttpAnswer:
         """Ask for a document. Raises :class:`TokenError` where no answer comes."""
@@ -68,16 +76,13 @@ class Wire:
             headers={"Accept": "application/json", **(request.headers if request is not None else {})},
             timeout=aiohttp.ClientTimeout(total=None),  # asyncio.timeout, around the body too, is the one limit
             allow_redirects=False,
+            proxy=self._proxy_of(url),
         )
 
     def _network_message(self, error: Exception, where: str, setting: str) -> str:
         if isinstance(error, TimeoutError):
             return f"{where} gave no answer within {self._timeout_s:g} s; check network, proxy and firewall"
-        if isinstance(error, aiohttp.ClientSSLError):
-            return f"TLS with {where} failed ({error}); check the host name and the trusted certificates"
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return f"cannot reach {where} ({error.os_error}); check {setting}, DNS, proxy and firewall"
-        return f"the request to {where} failed ({type(error).__name__}); check {setting}, proxy and firewall"
+        return explain(error, where, setting)
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from tempfile import gettempdir
 from urllib.parse import quote
 
 import aiohttp
@@ -18,6 +19,7 @@ from yarl import URL
 
 from connector.core.http_fields import read_retry_after
 from connector.errors import DialError
+from connector.http_errors import explain
 from connector.model import DialFailure, FailureKind, Token
 from connector.platforms.snapshot import read_snapshot
 from connector.ports import Closed, Connection, FrameKind, Snapshot
@@ -28,6 +30,7 @@ _SNAPSHOT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read
 _ABNORMAL = 1006
 _TOO_BIG = 1009
 _NETWORK_FROM_STATUS = 500
+_LARGEST_WINDOW_BITS = 15  # RFC 7692 §7.1.2.2
 
 
 class WebSocketConnection:
@@ -97,6 +100,9 @@ class SequencePlatform:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     max_frame_bytes: int = 67_108_864
     expired_position_status: int | None = None
+    stream_proxy: str | None = field(default=None, repr=False)
+    snapshot_proxy: str | None = field(default=None, repr=False)
+    compression: bool = False
 
 
 class SequenceSource:
@@ -122,6 +128,8 @@ class SequenceSource:
                     heartbeat=None,
                     max_msg_size=self._platform.max_frame_bytes,
                     decode_text=False,
+                    proxy=self._platform.stream_proxy,
+                    compress=_LARGEST_WINDOW_BITS if self._platform.compression else 0,
                 )
         except aiohttp.WSServerHandshakeError as error:
             failure = refusal(error.status, error.message, error.headers)
@@ -131,22 +139,27 @@ class SequenceSource:
         except TimeoutError as error:
             raise DialError(DialFailure(FailureKind.NETWORK, f"no handshake within {timeout_s:g} s")) from error
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            raise DialError(DialFailure(FailureKind.NETWORK, f"{type(error).__name__}: {error}")) from error
+            detail = explain(error, str(self._url.with_query(None)), "stream_url")
+            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
         return WebSocketConnection(socket)
 
     async def snapshot(self, token: Token) -> Snapshot | None:
         """See :meth:`connector.ports.Source.snapshot`."""
-        if self._platform.snapshot_url is None:
+        url = self._platform.snapshot_url
+        if url is None:
             return None
         try:
             async with self._session.get(
-                self._platform.snapshot_url, headers=self._headers(token), timeout=_SNAPSHOT_TIMEOUT
+                url, headers=self._headers(token), timeout=_SNAPSHOT_TIMEOUT, proxy=self._platform.snapshot_proxy
             ) as response:
                 if not response.ok:
                     raise DialError(refusal(response.status, response.reason or "", response.headers))
                 return await read_snapshot(response.content, self._platform.position_field)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            detail = f"the snapshot could not be fetched: {type(error).__name__}: {error}"
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            detail = explain(error, str(URL(url).with_query(None)), "snapshot_url")
+            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+        except OSError as error:
+            detail = f"no room for the snapshot in {gettempdir()} ({error.strerror}); free some, or set TMPDIR"
             raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
         except ValueError as error:
             raise DialError(DialFailure(FailureKind.REJECTED, f"the snapshot cannot be read: {error}")) from error

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 _MAX_PORT = 65535
 
 
-def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
+def check_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
+    """The parts of a URL with one of these schemes. Raises ValueError, without the URL."""
     wanted = " or ".join(f"{scheme}://" for scheme in schemes)
     try:
         parts = urlsplit(url)
@@ -24,7 +25,7 @@ def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 def _endpoint(url: str, schemes: tuple[str, ...]) -> str:
-    parts = _split(url, schemes)
+    parts = check_url(url, schemes)
     if parts.username is not None or parts.password is not None:
         raise ValueError("should hold no user or password; use auth or headers")
     if parts.fragment or re.search(r"[\s\x00-\x1f\x7f]", url):
@@ -48,7 +49,7 @@ def _stream_url(url: str) -> str:
 def redis_url(url: str) -> str:
     """Accept ``redis://``, ``rediss://`` (TLS) and ``unix://``; raises ValueError, without the URL."""
     if not url.startswith("unix:///"):
-        _split(url, ("rediss", "redis"))
+        check_url(url, ("rediss", "redis"))
     return url
 
 

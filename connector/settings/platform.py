@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from connector.settings.addresses import HttpUrl, JsonPointer, NonEmpty, StreamUrl
 from connector.settings.auth import AuthSettings
 from connector.settings.fields import Document, Integer, PositiveSeconds, Section, checked
+from connector.settings.reach import PlatformTlsSettings, ProxyUrl, environment_proxy
 from connector.settings.secret_files import Fault, read_member_files
 
 # What a kind presets; the user's values win. A new kind is a literal below and a row here.
@@ -97,6 +99,18 @@ class PlatformSettings(Section):
         default=None,
         description="REST endpoint of the platform's state. Without it `on_gap: snapshot` means `continue`.",
     )
+    proxy: ProxyUrl | None = Field(
+        default=None,
+        description=(
+            "`http://[USER:PASSWORD@]HOST:PORT` of a proxy for everything of this platform; null: as `HTTPS_PROXY` "
+            "(for `wss://` too), `HTTP_PROXY` and `NO_PROXY` say."
+        ),
+    )
+    proxy_file: Path | None = Field(default=None, description="File that holds the proxy's URL.")
+    tls: PlatformTlsSettings = Field(default_factory=PlatformTlsSettings, description="TLS with the platform.")
+    compression: bool = Field(
+        default=False, description="Offer permessage-deflate (RFC 7692): less network for more CPU and memory a socket."
+    )
     retention_seconds: PositiveSeconds = Field(
         default=60, description="How long the platform keeps events for a stream that resumes."
     )
@@ -140,8 +154,12 @@ class PlatformSettings(Section):
         default=67_108_864, ge=1024, le=1_073_741_824, description="Largest message that is read."
     )
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings, description="Fetching the platform's state.")
-    _checked = checked(_platform_faults, prepare=_preset)
+    _checked = checked(_platform_faults, secrets=("proxy",), prepare=_preset)
 
     def revealed_headers(self) -> dict[str, str]:
         """The extra headers with their values in the open."""
         return {name: value.get_secret_value() for name, value in self.headers.items()}
+
+    def proxy_of(self, url: str) -> str | None:
+        """The proxy by which a URL of this platform is reached."""
+        return environment_proxy(url) if self.proxy is None else self.proxy.get_secret_value()

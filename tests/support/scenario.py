@@ -52,7 +52,7 @@ def platform(**settings: Any) -> SimulatorSettings:  # noqa: ANN401 - the simula
 class Scenario:
     """One worker against one platform. Leaving it ends both, whatever happened; a failure brings the worker's log."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another thing; all by name
         self,
         stage: Stage,
         settings: SimulatorSettings,
@@ -60,6 +60,9 @@ class Scenario:
         kafka: str | None = None,
         started: bool = True,
         listening: bool = True,
+        port: int = 0,
+        front: str | None = None,
+        env: Mapping[str, str] | None = None,
         refresh_buffer_s: float = 300,
         configured: Mapping[str, Any] | None = None,
         **sections: Any,  # noqa: ANN401 - any section of the file
@@ -67,7 +70,8 @@ class Scenario:
         """``streams``: as in the file, with ``topic`` and ``on_gap: continue`` filled in; none: one, :data:`STREAM`.
 
         ``configured``: the platform's settings, those of ``auth`` merged in.
-        ``started``: the worker starts at once. ``listening``: the platform does.
+        ``started``: the worker starts at once. ``listening``: the platform does, on ``port`` (0: any); the worker is
+        told the URL of what stands in ``front`` of it. ``env``: more environment variables of the worker.
         """
         self.kafka = kafka or stage.kafka
         self.group = fresh_name("stream")
@@ -82,6 +86,7 @@ class Scenario:
         given = streams or ({"name": STREAM},)
         self._streams = [{"topic": self.topic, "on_gap": "continue", **stream} for stream in given]
         self._started, self._listening = started, listening
+        self._port, self._front, self._env = port, front, env
         platform_options = dict(configured or {})
         self._auth = platform_options.pop("auth", {})
         self._options: dict[str, Any] = {
@@ -105,15 +110,15 @@ class Scenario:
 
     async def __aenter__(self) -> Self:
         self.began_ms = time.time_ns() // 1_000_000
-        await self.simulator.start()
-        config: Configuration = configuration(platform_url=self.simulator.base_url, **self._options)
+        await self.simulator.start(port=self._port)
+        config: Configuration = configuration(platform_url=self._front or self.simulator.base_url, **self._options)
         config["platforms"]["sim"]["auth"] |= self._auth
         if not self._listening:
             await self.simulator.stop()
         self.worker = BridgeProcess(self.directory, config)
         self._follower.__enter__()
         if self._started:
-            await asyncio.to_thread(self.worker.start)
+            await self.start()
         return self
 
     async def __aexit__(
@@ -133,7 +138,7 @@ class Scenario:
 
     async def start(self) -> None:
         """Start the worker (again)."""
-        await asyncio.to_thread(self.worker.start)
+        await asyncio.to_thread(self.worker.start, self._env)
 
     async def kill9(self) -> None:
         """SIGKILL to the worker."""

@@ -113,6 +113,10 @@ def test_defaults_are_the_contracts() -> None:
     assert platform.model_dump(exclude={"kind", "stream_url", "snapshot_url", "auth", "retention_seconds"}) == {
         "close_codes_expired": [1008, 4001],
         "handover": "overlap",
+        "proxy": None,
+        "proxy_file": None,
+        "tls": {"ca_file": None, "certificate_file": None, "key_file": None},
+        "compression": False,
         "resume": "position",
         "contiguous": True,
         "expired_position": "head",
