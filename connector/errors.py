@@ -7,7 +7,9 @@
     ├── IllegalTransitionError a state machine was told something its state does not allow: a bug
     ├── DialError              a WebSocket could not be opened (``failure`` says which kind)
     ├── TokenError             the token endpoint did not give a token (``retry_after_s`` if it said when)
-    └── CheckpointVersionError a checkpoint of an unknown major version: the lane is refused
+    ├── CheckpointVersionError a checkpoint of an unknown major version: the lane is refused
+    ├── ControlUnavailableError what a stream should do could not be written: Kafka is away
+    └── NotStoppedError        a position is changed for stopped streams only
 
 A library's exception is translated into one of these once, at the edge, with ``from exc``. Expected outcomes
 (a duplicate, a hole, an unreadable frame) are return values, not exceptions. No message holds a secret.
@@ -60,3 +62,11 @@ class TokenError(BridgeError):
 
 class CheckpointVersionError(BridgeError):
     """A checkpoint was written by a bridge whose format this one does not know."""
+
+
+class ControlUnavailableError(BridgeError):
+    """The control topic could not be written or read in time; nothing is known to have changed."""
+
+
+class NotStoppedError(BridgeError):
+    """A change of position was asked for a stream that is not told to be stopped."""

@@ -185,3 +185,43 @@ class TopicLimits:
     partitions: int
     max_message_bytes: int = 1_048_588
     retention_ms: int | None = 604_800_000
+
+
+class Target(StrEnum):
+    """What an operator wants a stream to do."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  # no socket; it keeps its place and its task
+    STOPPED = "stopped"  # no socket and no task; its position may be changed
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChange:
+    """Where a stopped stream goes on instead, by an operator's word (KAFKA.md 17).
+
+    ``position``: the last one that counts as delivered; None: the checkpoint is given up, and the stream begins anew as
+    configured. ``epoch``: None for the present one. A step back begins a new epoch whatever it says: each position is
+    there once in an epoch. ``change_id`` names the change in the checkpoint; ``reason`` stands in it.
+    """
+
+    change_id: str
+    position: int | None
+    epoch: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """All that a stream is to do (CONTRACT.md "Topics", ``{group}.control``); a stream without a record is to run.
+
+    ``restart_id`` names the last restart asked for. ``change`` stays when it is done: the checkpoint's ``command_id``
+    tells. ``halted_at``: epoch and position of the last stop by ``on_gap: stop``. ``by``: who asked last.
+    """
+
+    stream: str
+    target: Target = Target.RUNNING
+    restart_id: str | None = None
+    change: PositionChange | None = None
+    halted_at: tuple[int, int] | None = None
+    by: str = ""
+    updated_ms: int = 0

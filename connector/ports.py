@@ -1,4 +1,4 @@
-"""The four seams of the bridge. Each docstring is the contract: order, blocking, cancellation, who closes.
+"""The seams of the bridge. Each docstring is the contract: order, blocking, cancellation, who closes.
 
 ``pipeline`` and ``supervisor`` know only these; ``app`` puts the real implementations behind them and the tests
 put fakes (``tests/fakes``), which pass the same contract tests.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from connector.model import Batch, Checkpoint, Token
+from connector.model import Batch, Checkpoint, DesiredState, PositionChange, Target, Token
 
 
 class Clock(Protocol):
@@ -228,4 +228,46 @@ class LaneOwner(Protocol):
 
     def lost(self, lanes: frozenset[int]) -> None:
         """The group lost sight of us; the lanes may be ours again in a moment: begin nothing."""
+        ...
+
+
+class StreamControl(Protocol):
+    """What operators want of the streams, the same on every worker. The owner of a stream's lane obeys."""
+
+    def desired(self, stream: str) -> DesiredState:
+        """What the stream is to do, as far as this worker has heard."""
+        ...
+
+    async def request(
+        self,
+        stream: str,
+        *,
+        by: str,
+        target: Target | None = None,
+        restart: bool = False,
+        change: PositionChange | None = None,
+    ) -> DesiredState:
+        """Ask for a change; returns what the stream is to do from now on, once it stands in Kafka.
+
+        It is kept, and :meth:`desired` says so on this worker at once; that the owner has done it is seen in the
+        stream's status and checkpoint. Of requests at the same time each is granted on what the former left.
+
+        Raises ``ControlUnavailableError`` where Kafka does not take it in time, ``NotStoppedError`` for a ``change``
+        of a stream that is not to be stopped. ``by`` tells who asks, without a secret.
+        """
+        ...
+
+
+class Notices(Protocol):
+    """What workers tell each other under reserved keys of the control topic; views, never truths."""
+
+    def publish(self, key: str, value: bytes | None) -> None:
+        """Tell all workers, best effort, without blocking. The key begins with ``$``; the last value of it is kept."""
+        ...
+
+    def follow(self, prefix: str, on_notice: Callable[[str, bytes | None], None]) -> None:
+        """Call, on the event loop's thread, for every notice whose key begins so: those that are kept, then new ones.
+
+        None: the key was deleted. To be called before the worker starts; one's own notices come back too.
+        """
         ...
