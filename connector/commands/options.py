@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from connector.errors import ConfigurationError
+
 if TYPE_CHECKING:
-    from connector.settings import Settings
+    from connector.settings import Settings, StreamSettings
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,3 +33,11 @@ def load_settings(config: Path | None) -> Settings:
     from connector.settings import load
 
     return load(config, os.environ)
+
+
+def stream_of(settings: Settings, name: str) -> StreamSettings:
+    """The stream of that name; raises ConfigurationError with the names there are."""
+    streams = {stream.name: stream for stream in settings.streams}
+    if name not in streams:
+        raise ConfigurationError(f"--stream {name}: the configuration has {', '.join(sorted(streams))}")
+    return streams[name]

@@ -1,4 +1,8 @@
-"""Sets of positions that are large and mostly without holes: a byte for each, and spans."""
+"""Sets of positions that are large and mostly without holes: pages of a byte for each, and spans.
+
+A page in which every position came once, as nearly all do, is the same page for all: what stays is half a byte a
+position.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_PAGE: Final = 65_536
+_PAGE: Final = 256
 _NEVER: Final = b"\x00"
 _MOST: Final = 255
 _UNSEEN: Final = bytes([1]) + bytes(255)  # translates "never" to 1, all else to 0
 _AGAIN: Final = bytes(2) + bytes([1]) * 254
+_ALL_ONCE: Final = bytes([1]) * _PAGE
 
 
 class Span(NamedTuple):
@@ -28,20 +33,22 @@ class PositionCounts:
     """How often each position was added: a byte for each, in pages; a page that is absent was never touched."""
 
     def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
+        self._pages: dict[int, bytearray | bytes] = {}
         self.again = 0  # additions beyond the first of a position
 
     def add(self, position: int) -> None:
         """Count one more."""
         number, offset = divmod(position, _PAGE)
         page = self._pages.get(number)
-        if page is None:
-            page = self._pages[number] = bytearray(_PAGE)
+        if not isinstance(page, bytearray):
+            page = self._pages[number] = bytearray(_PAGE if page is None else page)
         times = page[offset]
         if times:
             self.again += 1
         if times < _MOST:
             page[offset] = times + 1
+        if page == _ALL_ONCE:
+            self._pages[number] = _ALL_ONCE
 
     def extent(self) -> Span | None:
         """From the lowest to the highest position added."""
@@ -58,8 +65,7 @@ class PositionCounts:
     def repeated(self) -> Iterator[Span]:
         """Runs of positions added more than once (a page's edge may split one)."""
         for number in sorted(self._pages):
-            again = self._pages[number].translate(_AGAIN)
-            yield from _runs(again, number * _PAGE)
+            yield from _runs(self._pages[number].translate(_AGAIN), number * _PAGE)
 
     def absent(self, span: Span) -> Iterator[Span]:
         """Runs of positions inside ``span`` that were never added (a page's edge may split one)."""
@@ -72,12 +78,19 @@ class PositionCounts:
         if at <= span.last:
             yield Span(at, span.last)
 
-    def _parts(self, span: Span) -> Iterator[tuple[int, bytearray]]:
-        for number in sorted(self._pages):
+    def _parts(self, span: Span) -> Iterator[tuple[int, bytearray | bytes]]:
+        for number in self._numbers(span):
             base = number * _PAGE
             low, high = max(span.first, base), min(span.last, base + _PAGE - 1)
             if low <= high:
                 yield low, self._pages[number][low - base : high - base + 1]
+
+    def _numbers(self, span: Span) -> Iterable[int]:
+        """The pages that ``span`` may touch, in order."""
+        first, last = span.first // _PAGE, span.last // _PAGE
+        if last - first < len(self._pages):
+            return (number for number in range(first, last + 1) if number in self._pages)
+        return sorted(self._pages)
 
 
 def _runs(flags: bytes | bytearray, base: int) -> Iterator[Span]:

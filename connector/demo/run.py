@@ -12,7 +12,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from connector.audit import audit
+from connector.audit import Scope, audit
 from connector.demo.cluster import Cluster, open_cluster
 from connector.demo.logs import captured_warnings
 from connector.demo.play import DidNotPlay, Interrupted, Play
@@ -108,7 +108,7 @@ def _judged(console: Console, scenario: Scenario, state: DemoState, cluster: Clu
         client,
         scenario.group,
         [scenario.events_topic],
-        streams=[STREAM],
+        Scope(frozenset({STREAM})),
         open_transaction_wait_s=_OPEN_TRANSACTION_S,
     )
     verdict = judge(report, played)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
-from connector.audit import AuditReport, audit
+from connector.audit import AuditReport, Scope, audit
 from connector.core.positions import Span
 from connector.core.verdict import Point, StreamVerdict
 from tests.support import ledger
@@ -52,7 +52,9 @@ class Group:
 
     def audit(self, *, wait_s: float = 15.0) -> AuditReport:
         """Audit everything."""
-        return audit({"bootstrap.servers": self.bootstrap}, self.name, [self.events], open_transaction_wait_s=wait_s)
+        return audit(
+            {"bootstrap.servers": self.bootstrap}, self.name, [self.events], Scope(), open_transaction_wait_s=wait_s
+        )
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_streams_are_told_apart_and_chosen(group: Group) -> None:
     everything = group.audit()
     assert {stream.stream: stream.events for stream in everything.streams} == {"wfm": 10, "crm": 5}
     assert everything.foreign == 1
-    chosen = audit(client, group.name, [group.events, "no-such-topic"], streams=["crm", "quiet"])
+    chosen = audit(client, group.name, [group.events, "no-such-topic"], Scope(frozenset({"crm", "quiet"})))
     assert {stream.stream: stream.events for stream in chosen.streams} == {"crm": 5, "quiet": 0}
     assert chosen.held
 

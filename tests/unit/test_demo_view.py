@@ -10,7 +10,8 @@ from rich.console import Console
 
 from connector import telemetry
 from connector.audit import AuditReport, Unread
-from connector.core.verdict import Point, StreamEvidence
+from connector.core.evidence import StreamEvidence
+from connector.core.verdict import Point
 from connector.demo.scenario import STREAM, Scenario
 from connector.demo.state import DemoState
 from connector.demo.verdict import DemoVerdict, Played, judge, sent_positions
