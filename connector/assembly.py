@@ -21,6 +21,7 @@ from connector.kafka.ownership import GroupMember, Membership
 from connector.kafka.services import LaneServices
 from connector.kafka.writer import LaneWriter
 from connector.observer import Observer
+from connector.pace import DialPace
 from connector.parts import Parts, Shared
 from connector.pipeline import StreamPipeline
 from connector.platform_clients import PlatformClients
@@ -56,7 +57,7 @@ class Assembly:
         settings = workshop.settings
         self._streams = {stream.name: stream for stream in settings.streams}
         self._buffer = WorkerBuffer(settings.buffer.worker_bytes)
-        self._rotations = asyncio.Semaphore(settings.rotation.max_parallel)
+        self._dials = DialPace(settings.rotation.max_parallel)
         self.supervisor = Supervisor(
             plans.streams_by_lane(settings),
             self._lane,
@@ -104,7 +105,7 @@ class Assembly:
                 rng=workshop.rng,
                 spawn=guard.spawn,
                 guarded=guard.guarded,
-                rotations=self._rotations,
+                dials=self._dials,
                 buffer=self._buffer,
                 limits=workshop.watch.limits,
                 observe=workshop.observer,

@@ -140,8 +140,8 @@ class StreamConnection:
         if self._closing and dial.why in (Why.ROTATION, Why.PROBE) and not self._handover.connected:
             await asyncio.wait(self._closing, timeout=_SEQUENTIAL_S)  # till then the platform may count the old socket
         try:
-            if dial.why is Why.ROTATION:
-                async with shared.rotations:
+            if dial.why in (Why.START, Why.ROTATION):
+                async with shared.dials.turn():
                     connection = await self._dial(dial)
             else:
                 connection = await self._dial(dial)

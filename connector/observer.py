@@ -31,6 +31,7 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.Suspended: (logging.ERROR, "stream suspended"),
     telemetry.Restored: (logging.WARNING, "stream restored"),
     telemetry.StreamFailed: (logging.ERROR, "stream failed; it starts again from its last commit"),
+    telemetry.StreamLeft: (logging.INFO, "stream left this worker"),
 }
 _SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.DeadLettered: (logging.WARNING, "item dead-lettered"),
@@ -135,6 +136,9 @@ class Observer:
                 metrics.suspended.labels(stream).set(0)
             case telemetry.StreamFailed():
                 metrics.stream_faults.labels(stream).inc()
+            case telemetry.StreamLeft():
+                metrics.forget(stream)
+                self._states.pop(stream, None)
 
     def _tell(self, event: telemetry.Event) -> None:
         facts = {field.name: getattr(event, field.name) for field in fields(event)}

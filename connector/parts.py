@@ -14,6 +14,7 @@ from connector.core.frames import FrameReader
 from connector.core.pointer import Lookup
 from connector.core.states import Policy
 from connector.model import TopicLimits
+from connector.pace import DialPace
 from connector.ports import Clock, Sink, Source, TokenSource
 
 
@@ -50,7 +51,7 @@ class Shared:
     rng: Random
     spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
     guarded: Callable[[Callable[..., None]], Callable[..., None]]
-    rotations: asyncio.Semaphore
+    dials: DialPace
     buffer: WorkerBuffer
     limits: Mapping[str, TopicLimits]
     observe: telemetry.Observer

@@ -123,6 +123,9 @@ class Supervisor:
             return None
         for pipeline in runtime.pipelines.values():
             pipeline.stop(reason)
+        for name in self._streams.get(number, ()):
+            self.suspended.pop(name, None)
+            self._observe(telemetry.StreamLeft(name))
         runtime.writer.finish(time.monotonic() + (0.0 if runtime.held else _STOP_S))
         return runtime.writer
 

@@ -175,3 +175,8 @@ class StreamFailed(Event):
 
 
 Observer = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLeft(Event):
+    """The stream's lane is no longer this worker's: what is known of it here is out of date."""

@@ -36,12 +36,18 @@ class LaneCheckpoints:
         self._next_offset = 0
         self._streams: dict[str, Checkpoint] = {}
         self.made_for: int | None = None
-        """The number of lanes by the record in lane 0, once one was read."""
+        """The number of lanes by the record in lane 0, once one was read (rule 10)."""
 
     @property
     def next_offset(self) -> int:
         """The offset behind the last record read."""
         return self._next_offset
+
+    def mismatch(self, lanes: int) -> str | None:
+        """What is wrong where the topic was made for another number of lanes."""
+        if self.made_for in (None, lanes):
+            return None
+        return f"its topic was made for {self.made_for} lanes, the configuration says {lanes}"
 
     def read(self, blocked: Callable[[], None]) -> dict[str, Checkpoint]:
         """Every stream's last checkpoint. ``blocked`` is called again and again while a foreign transaction is open.

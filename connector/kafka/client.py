@@ -92,6 +92,7 @@ class KafkaClient:
     def member(self) -> Properties:
         """The worker's membership of the group that owns the lanes (rules 12-16)."""
         properties: Properties = {
+            "topic.metadata.refresh.interval.ms": 10_000,  # a grown checkpoint topic is noticed (rule 10)
             **self.common(),
             "group.id": self.group,
             "enable.auto.commit": False,

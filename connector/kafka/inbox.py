@@ -65,7 +65,11 @@ class Inbox:
         while self.mode is Mode.RUN and (left_s := instant - time.monotonic()) > 0:
             self.collect(hand, left_s)
 
-    def still(self) -> None:
-        """Raise where the lane must not go on with what it does: held, or beyond the deadline."""
-        if self.mode is Mode.HOLD or (self.mode is Mode.FINISH and time.monotonic() >= self._deadline):
+    def still(self, *, needed: bool = True) -> None:
+        """Raise where the lane must not go on with what it does: held, or beyond the deadline.
+
+        Not ``needed``: nothing is in hand, and a lane that is to end need not even wait for its deadline.
+        """
+        over = not needed or time.monotonic() >= self._deadline
+        if self.mode is Mode.HOLD or (self.mode is Mode.FINISH and over):
             raise InterruptedLaneError

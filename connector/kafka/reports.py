@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message
 
+from connector.core.transaction import Cure, cure
+
 Report = Callable[[KafkaError | None, Message], None]
 
 
@@ -46,3 +48,8 @@ class DeliveryReports:
         """The callback for checkpoints."""
         if error is not None:
             self.failures.append(Failure(None, message.topic() or "", error.name()))
+
+    def telling(self) -> Failure | None:
+        """A failure that tells the cause, if there is one: the others of a transaction say that they were not sent."""
+        told = (failure for failure in self.failures if cure(failure.error)[0] is not Cure.RENEW)
+        return next(told, self.failures[0] if self.failures else None)

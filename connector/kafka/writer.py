@@ -41,7 +41,6 @@ class LaneWriter:
         self.ended = threading.Event()
         self.state = "opening"
         self._services = services
-        self._post = services.post
         self._inbox = Inbox()
         self._hand = InHand()
         self._checkpoints = LaneCheckpoints(services.client, lane)
@@ -83,7 +82,7 @@ class LaneWriter:
         except CheckpointVersionError as error:
             _log.error("lane %d is refused: %s", self.lane, error)
             self.state = f"refused: {error}"
-            self._post(self._services.listener.lane_refused, self.lane)
+            self._services.post(self._services.listener.lane_refused, self.lane)
         finally:
             self._discard()
             self.ended.set()
@@ -93,7 +92,7 @@ class LaneWriter:
         try:
             if self._inbox.mode is Mode.HOLD:
                 self._wait_while_held()
-            self._collect(0.0)
+            self._inbox.collect(self._hand, 0.0)
             if self._inbox.mode is Mode.FINISH and not self._hand.waiting():
                 return False
             self._open()
@@ -119,30 +118,29 @@ class LaneWriter:
         while self.lane not in services.membership().lanes:  # an init would fence the present owner
             if self._inbox.mode is not Mode.RUN:
                 raise InterruptedLaneError
-            self._collect(_OWNERSHIP_POLL_S)
+            self._inbox.collect(self._hand, _OWNERSHIP_POLL_S)
         self._transactor = Transactor(services.client, self.lane, list(services.limits().values()), self._still)
-        self._transactor.initialise()
+        self._transactor.initialise(self._still_needed)
         try:
             read = self._checkpoints.read(self._blocked)
         except KafkaException as error:
             raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
+        self._still_needed()  # or a lane given away would be announced, maybe to its successor in this worker
         self._check_lanes()
         for rewound in self._hand.reconcile(read):
             why = "Kafka has less than was committed" if rewound.lost else "another worker wrote a snapshot of it"
             _log.error("lane %d: %s starts again from its checkpoint: %s", self.lane, rewound.checkpoint.stream, why)
-            self._post(services.listener.rewound, self.lane, rewound.checkpoint, rewound.incarnation)
+            self._services.post(services.listener.rewound, self.lane, rewound.checkpoint, rewound.incarnation)
         if not self._announced:
             self._announced = True
-            self._post(services.listener.lane_opened, self.lane, read)
+            self._services.post(services.listener.lane_opened, self.lane, read)
         self.state = "serving"
         _log.info("lane %d open: %d streams, %.3f s", self.lane, len(read), time.monotonic() - started)
 
     def _check_lanes(self) -> None:
-        """The number of lanes stands in a record of lane 0 (rule 10)."""
-        made_for = self._checkpoints.made_for
-        if made_for not in (None, self._services.lanes):
-            reason = f"its topic was made for {made_for} lanes, the configuration says {self._services.lanes}"
-            self._post(self._services.listener.mismatched, reason)
+        reason = self._checkpoints.mismatch(self._services.lanes)
+        if reason is not None:
+            self._services.post(self._services.listener.mismatched, reason)
             self._inbox.turn(Mode.FINISH)
             raise InterruptedLaneError
 
@@ -151,7 +149,9 @@ class LaneWriter:
         first = True
         while self._inbox.mode is not Mode.HOLD:
             self._still()
-            self._collect(_IDLE_S if self._inbox.mode is Mode.RUN and not self._hand.waiting() else 0.0)
+            self._inbox.collect(
+                self._hand, _IDLE_S if self._inbox.mode is Mode.RUN and not self._hand.waiting() else 0.0
+            )
             self._remedies.restore_due()
             if self._transact(first=first):
                 first = False
@@ -206,7 +206,7 @@ class LaneWriter:
                 left_s = boundary.due_at() - time.monotonic()
                 if left_s <= 0 or self._inbox.mode is not Mode.RUN:
                     return
-                self._collect(left_s)
+                self._inbox.collect(self._hand, left_s)
 
     def _produce(self, batch: Batch) -> None:
         report = self._reports.of(batch.stream)
@@ -240,9 +240,8 @@ class LaneWriter:
         self._check_deliveries()
 
     def _check_deliveries(self) -> None:
-        failures = self._reports.failures
-        if failures:  # one that tells the cause: the others of a transaction only say that they were not sent
-            failure = next((f for f in failures if cure(f.error)[0] is not Cure.RENEW), failures[0])
+        failure = self._reports.telling()
+        if failure is not None:
             error = self._current().cause() if cure(failure.error)[0] is Cure.RENEW else failure.error
             raise Doubt("delivery", cure(error)[0], f"{error} on {failure.topic}")
 
@@ -259,7 +258,7 @@ class LaneWriter:
         _log.warning("lane %d renews its producer: %s", self.lane, doubt)
         self.state = f"in doubt: {doubt}"
         if doubt.cure is Cure.NOT_OURS:
-            self._post(self._services.listener.lane_refused, self.lane)
+            self._services.post(self._services.listener.lane_refused, self.lane)
             self.hold()
             return
         until = time.monotonic() + self._remedies.answer(doubt, records, writes, self._reports.failures)
@@ -267,21 +266,22 @@ class LaneWriter:
 
     # ------------------------------------------------------------------ waiting
 
-    def _collect(self, timeout_s: float) -> None:
-        self._inbox.collect(self._hand, timeout_s)
-
     def _wait_while_held(self) -> None:
         self.state = "held"
         self._discard()
         while self._inbox.mode is Mode.HOLD:
-            self._collect(_IDLE_S)
+            self._inbox.collect(self._hand, _IDLE_S)
 
     def _still(self) -> None:
         self._check_deliveries()
         self._inbox.still()
 
+    def _still_needed(self) -> None:
+        """While the lane opens: one that is to end and has nothing in hand need not."""
+        self._inbox.still(needed=self._hand.waiting())
+
     def _blocked(self) -> None:
-        self._still()
+        self._still_needed()
         self.state = "blocked: another producer's transaction is open in the lane's partition"
 
     def _discard(self) -> None:
@@ -296,4 +296,4 @@ class LaneWriter:
 
     def _free(self, freed: list[Freed]) -> None:
         for f in freed:
-            self._post(self._services.listener.committed, self.lane, f.checkpoint, f.entries, f.size_bytes)
+            self._services.post(self._services.listener.committed, self.lane, f.checkpoint, f.entries, f.size_bytes)

@@ -113,10 +113,18 @@ class MembershipSettings(Section):
         default=6,
         ge=1,
         le=15,
-        description="A worker silent for so long has lost its lanes (brokers: `group.min.session.timeout.ms`).",
+        description=(
+            "A worker silent for so long has lost its lanes (brokers: `group.min.session.timeout.ms`). Under protocol "
+            "`consumer` the brokers decide: `group.consumer.session.timeout.ms`, 45 s by default."
+        ),
     )
     heartbeat_seconds: Seconds = Field(
-        default=0.3, ge=0.05, description="Time between heartbeats; at most a third of the session time-out."
+        default=0.3,
+        ge=0.05,
+        description=(
+            "Time between heartbeats; at most a third of the session time-out. Under protocol `consumer` the brokers "
+            "decide: `group.consumer.heartbeat.interval.ms`, 5 s by default."
+        ),
     )
     protocol: Literal["classic", "consumer"] = Field(
         default="classic", description="`classic`: cooperative-sticky; `consumer`: KIP-848, with Kafka 4 or newer."

@@ -40,7 +40,12 @@ class RotationSettings(Section):
     jitter_seconds: tuple[Annotated[Seconds, Field(le=60)], Annotated[Seconds, Field(le=60)]] = Field(
         default=(0.05, 0.1), description="Least and most random delay before a stream's new socket opens."
     )
-    max_parallel: Integer = Field(default=50, ge=1, le=10_000, description="Most rotations at once in this worker.")
+    max_parallel: Integer = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Most sockets that this worker opens at once, at a rotation or at the start of its streams.",
+    )
     _checked = checked(_rotation_faults)
 
 

@@ -22,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._gauges_of_streams: list[Gauge] = []
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -67,11 +68,19 @@ class Metrics:
         self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
         self.lanes_owned = gauge("lanes_owned", "Lanes that the group gave to this worker.")
 
+    def forget(self, stream: str) -> None:
+        """Show no more how the stream is: another worker knows. What was counted stays counted."""
+        for gauge in self._gauges_of_streams:
+            gauge.remove_by_labels({"stream": stream})
+
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"ccaas_{name}", what, labels, registry=self.registry)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"ccaas_{name}", what, labels, registry=self.registry)
+        gauge = Gauge(f"ccaas_{name}", what, labels, registry=self.registry)
+        if "stream" in labels:
+            self._gauges_of_streams.append(gauge)
+        return gauge
 
     def _histogram(self, name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"ccaas_{name}", what, (), buckets=buckets, registry=self.registry)

@@ -17,13 +17,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import catch_up, flood, latency, quiet
+from tests.bench import catch_up, flood, latency, many
 from tests.bench.figures import Outcome, show
 from tests.bench.rig import Rig
 from tests.support.maven_broker import BrokerUnavailableError, MavenBroker
 
 _BENCHMARKS: dict[str, Callable[[Rig], Outcome]] = {
-    module.NAME: module.run for module in (catch_up, latency, quiet, flood)
+    module.NAME: module.run for module in (catch_up, latency, many, flood)
 }
 _EXIT_INVALID, _EXIT_NO_BROKER = 1, 3
 

@@ -14,6 +14,7 @@ from connector.core.pointer import compile_pointer
 from connector.core.routing import Route, Router
 from connector.core.states import Policy
 from connector.model import TopicLimits
+from connector.pace import DialPace
 from connector.parts import Parts, Shared, StreamPlan
 from connector.ports import Sink
 from tests.fakes.clock import FakeClock
@@ -52,7 +53,7 @@ class FakeParts:
             rng=Random(1),
             spawn=self._spawn,
             guarded=_unguarded,
-            rotations=asyncio.Semaphore(1),
+            dials=DialPace(1),
             buffer=self.worker,
             limits=limits,
             observe=self.told.append,

@@ -13,6 +13,7 @@ from tests.support.lane import Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from tests.support.endtxn_proxy import EndTxnProxy
     from tests.support.maven_broker import MavenBroker
@@ -25,6 +26,11 @@ _SETTINGS = {
     "log.retention.check.interval.ms": "1000",
     "file.delete.delay.ms": "1000",
     "group.min.session.timeout.ms": "1000",
+    # as short under KIP-848, where the brokers decide
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "300",
     # permissions exist where a test sets them
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
@@ -51,6 +57,12 @@ def proxy(lane_broker: MavenBroker) -> Iterator[EndTxnProxy]:
 def site(lane_broker: MavenBroker) -> Site:
     """Names of this test's own on that broker."""
     return Site(lane_broker.bootstrap)
+
+
+@pytest_asyncio.fixture
+async def alone(lane_broker: MavenBroker, tmp_path: Path) -> Stage:
+    """A stage on that broker for a scenario that is alone: what it measures is its own."""
+    return Stage(lane_broker.bootstrap, tmp_path, 1)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

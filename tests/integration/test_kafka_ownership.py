@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,17 @@ async def test_lane_that_hangs_does_not_hold_the_group(site: Site) -> None:
         for lane in lanes:
             lane.ended.set()
         await asyncio.to_thread(hanging.stop, PATIENCE_S)
+
+
+def test_lane_that_moves_while_it_opens_ends_at_once(site: Site, proxy: EndTxnProxy) -> None:
+    """With nothing in hand it neither waits for its deadline nor fences whoever has it next."""
+    site.make_topics()
+    proxy.pause()
+    with LaneRig(site, bootstrap=proxy.bootstrap) as rig:
+        rig.wait_state("opening")
+        rig.writer.finish(time.monotonic() + PATIENCE_S)
+        assert rig.writer.ended.wait(PATIENCE_S / 2)
+        assert rig.told.opened == {}
 
 
 # ---------------------------------------------------------------- 15: the consumer

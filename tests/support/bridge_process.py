@@ -101,6 +101,11 @@ class BridgeProcess:
         """The process id."""
         return self._running().pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._child is not None and self._child.exit_code() is None
+
     def ready(self, timeout_s: float = 30.0) -> None:
         """Return once ``/health/ready`` answers 200; raises TimeoutError, with the log's end if it has exited."""
         child = self._running()

@@ -111,11 +111,9 @@ class Scenario:
     async def __aenter__(self) -> Self:
         self.began_ms = time.time_ns() // 1_000_000
         await self.simulator.start(port=self._port)
-        config: Configuration = configuration(platform_url=self._front or self.simulator.base_url, **self._options)
-        config["platforms"]["sim"]["auth"] |= self._auth
         if not self._listening:
             await self.simulator.stop()
-        self.worker = BridgeProcess(self.directory, config)
+        self.worker = BridgeProcess(self.directory, self.configured())
         self._follower.__enter__()
         if self._started:
             await self.start()
@@ -127,9 +125,15 @@ class Scenario:
         if error is not None:
             stats = f"{self.note}; group {self.group}; {self.simulator.stats()}\n{await self._unready()}"
             error.add_note(f"{stats}\nthe worker's log ends:\n{self._log_tail()}")
-        await asyncio.to_thread(self.worker.kill9)
+        await self.kill9()
         await self.simulator.stop()
         await asyncio.to_thread(self._follower.__exit__, None, None, None)
+
+    def configured(self) -> Configuration:
+        """A worker's configuration, on an HTTP port of its own."""
+        config: Configuration = configuration(platform_url=self._front or self.simulator.base_url, **self._options)
+        config["platforms"]["sim"]["auth"] |= self._auth
+        return config
 
     @property
     def directory(self) -> Path:
@@ -301,9 +305,7 @@ class Scenario:
             return f"no word from the worker: {error!r}"
 
     def _log_tail(self) -> str:
-        dull = ("stream state", "connector.kafka.librdkafka")
-        lines = [line for line in self.worker.log_text().splitlines() if not any(word in line for word in dull)]
-        return "\n".join(line[:400] for line in lines[-40:])
+        return tail_of(self.worker)
 
     # The end --------------------------------------------------------------------------------------------------
 
@@ -370,6 +372,13 @@ class Scenario:
     def _channel(self, stream: str) -> str:
         found = next(each for each in self._streams if each["name"] == stream)
         return str(found.get("channel", stream))
+
+
+def tail_of(worker: BridgeProcess) -> str:
+    """The end of a worker's log, without what is dull."""
+    dull = ("stream state", "connector.kafka.librdkafka")
+    lines = [line for line in worker.log_text().splitlines() if not any(word in line for word in dull)]
+    return "\n".join(line[:400] for line in lines[-40:])
 
 
 # Sockets ------------------------------------------------------------------------------------------------------

@@ -117,3 +117,18 @@ def test_token_requests_are_counted_by_outcome(observer: Observer, event: Any, o
     """The token endpoint's trouble has its own counter."""
     observer.token(event)
     assert _value(observer, "ccaas_token_requests_total", platform="p", outcome=outcome) == 1
+
+
+def test_gauges_of_a_stream_that_left_are_gone(observer: Observer) -> None:
+    """Another worker shows how it is; what was counted here stays, and other streams too."""
+    for stream in ("s", "t"):
+        observer(telemetry.StreamState(stream, "live", 1))
+        observer(telemetry.Dialing(stream, 1, "start", 1, 7))
+        observer(telemetry.Committed(stream, Checkpoint(stream, position=7), 1, 1, 0.5))
+    observer(telemetry.StreamLeft("s"))
+    assert _value(observer, "ccaas_lag_seconds", stream="s") is None
+    assert _value(observer, "ccaas_stream_state", stream="s", state="live") is None
+    assert _value(observer, "ccaas_dials_total", stream="s", why="start") == 1
+    assert _value(observer, "ccaas_lag_seconds", stream="t") == 0.5
+    observer(telemetry.StreamState("s", "dialing", 0))
+    assert _value(observer, "ccaas_stream_state", stream="s", state="dialing") == 1

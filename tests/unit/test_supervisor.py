@@ -232,3 +232,13 @@ async def test_a_lane_that_does_not_exist_ends_the_worker(world: World) -> None:
     await world.assigned(1, 7)
     assert "7" in world.mismatches[0]
     assert world.lanes == []
+
+
+async def test_a_stream_that_left_is_no_concern_of_this_worker(world: World) -> None:
+    """Its metrics are told to go, and what was wrong with it no longer keeps this worker from being ready."""
+    await world.assigned(0, 1)
+    world.supervisor.lane_opened(1, {})
+    world.supervisor.suspended_stream("b", "t", "gone")
+    await asyncio.to_thread(world.supervisor.revoked, frozenset({1}), time.monotonic() + 5)
+    assert world.supervisor.unready() == []
+    assert [e.stream for e in world.events if isinstance(e, telemetry.StreamLeft)] == ["a", "b"]

@@ -1,0 +1,109 @@
+"""Lanes that move between workers on purpose: scaling, soft stops, rolling restarts, a broker that restarts.
+
+Each prints how long readers had to wait. The ledger judges every stream in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from tests.support.fleet import Fleet, say, streams
+from tests.support.scenario import platform
+
+if TYPE_CHECKING:
+    from tests.support.chorus import Stage
+    from tests.support.maven_broker import MavenBroker
+
+_STREAMS = 12
+_RATE = 20.0
+
+
+async def test_scaling_moves_only_the_lanes_that_must(alone: Stage) -> None:
+    """From one worker to three and back to one: four lanes, then two, then the leaver's; a socket a moved stream."""
+    async with Fleet(alone, platform(rate=_RATE), *streams(_STREAMS), started=False) as it:
+        moved: list[int] = []
+        await asyncio.to_thread(it.workers[0].start)
+        owners = await it.settled(1)
+        await it.ready()
+        await it.all_flowing(5)
+        for i in (1, 2):
+            since = time.monotonic()
+            await asyncio.to_thread(it.workers[i].start)
+            former, owners = owners, await it.settled(i + 1)
+            await it.ready()
+            await it.all_flowing(5)
+            moved.append(sum(owners[lane] != former[lane] for lane in owners))
+            _print(f"worker {i} joins, {moved[-1]} lanes move", it, since)
+        for i in (2, 1):
+            since = time.monotonic()
+            gone = {lane for lane, owner in owners.items() if owner == i}
+            assert await asyncio.to_thread(it.workers[i].stop) == 0
+            former, owners = owners, await it.settled(i)
+            await it.ready()
+            await it.all_flowing(5)
+            assert {lane for lane in owners if owners[lane] != former[lane]} == gone
+            _print(f"worker {i} leaves, {len(gone)} lanes move", it, since)
+        assert moved == [4, 2]
+        await it.finish()
+
+
+async def test_soft_stop_under_load(alone: Stage) -> None:
+    """SIGTERM of one of three: exit 0, its streams go on elsewalone, what was committed is not read again."""
+    async with Fleet(alone, platform(rate=_RATE, token_life_s=10), *streams(_STREAMS)) as it:
+        await it.settled()
+        await it.ready()
+        await it.all_flowing(20)
+        since = time.monotonic()
+        assert await asyncio.to_thread(it.workers[1].stop) == 0
+        stopped_s = time.monotonic() - since
+        await it.settled()
+        await it.all_flowing(20)
+        _print(f"worker stopped in {stopped_s:.2f} s", it, since)
+        await it.finish()
+
+
+async def test_rolling_restart_under_load(alone: Stage) -> None:
+    """Three workers, one after the other stopped and started again, while a reader watches."""
+    async with Fleet(alone, platform(rate=_RATE, token_life_s=10), *streams(_STREAMS)) as it:
+        await it.settled()
+        await it.ready()
+        await it.all_flowing(20)
+        began = time.monotonic()
+        for i, worker in enumerate(it.workers):
+            since = time.monotonic()
+            assert await asyncio.to_thread(worker.stop) == 0
+            await asyncio.to_thread(worker.start)
+            await it.settled()
+            await it.ready()
+            await it.all_flowing(5)
+            _print(f"worker {i} restarted", it, since)
+        _print("all three restarted", it, began)
+        await it.finish()
+
+
+async def test_broker_restart_closes_no_stream(alone: Stage, lane_broker: MavenBroker) -> None:
+    """The broker is killed and back within the session or not: every socket stays, every event comes once."""
+    async with Fleet(alone, platform(rate=_RATE), *streams(_STREAMS)) as it:
+        await it.settled()
+        await it.ready()
+        await it.all_flowing(20)
+        opens = it.opens()
+        for away_s in (0.0, 8.0):
+            since = time.monotonic()
+            await asyncio.to_thread(lane_broker.kill)
+            await asyncio.sleep(away_s)
+            await asyncio.to_thread(lane_broker.start)
+            await it.all_flowing(20)
+            _print(f"broker killed, away for {away_s:g} s more", it, since)
+            await it.settled()
+            await it.ready()
+            say(f"sockets opened: {it.opens() - opens}")
+        await it.finish()
+
+
+def _print(what: str, it: Fleet, since: float) -> None:
+    silences = it.reader.silence(since)
+    longest = max(silences, key=lambda stream: silences[stream])
+    say(f"{what}: the longest silence was {silences[longest]:.2f} s, of {longest}; sockets so far {it.opens()}")
