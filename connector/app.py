@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from random import Random
 
@@ -38,6 +39,7 @@ _log = structlog.get_logger("connector.app")
 def run_bridge(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Nothing that is away ends it (CONTRACT.md)."""
     _calm_collector()
+    _allow_many_sockets()
     return asyncio.run(Bridge(settings).run())
 
 
@@ -46,6 +48,16 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_CONTAINERS)
+
+
+def _allow_many_sockets() -> None:
+    """Raise the soft limit of open files to the hard one: the usual 1024 end below a thousand streams.
+
+    As Go's runtime does. Who still needs the soft limit, select(), is not used here.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a limit of its own below the hard one it tells
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Bridge:

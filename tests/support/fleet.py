@@ -24,7 +24,7 @@ from connector.simulator import SimulatorSettings
 from tests.support.bridge_process import BridgeProcess
 from tests.support.chorus import Stage
 from tests.support.ledger import Headers, Record, read
-from tests.support.scenario import PATIENCE_S, Scenario, tail_of
+from tests.support.scenario import PATIENCE_S, Scenario, tail_of, unready
 from tests.support.watch import Follower
 
 LANES = 8
@@ -136,6 +136,10 @@ class Fleet(Scenario):
         running = [worker for worker in self.workers if worker.running]
         codes = await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in running))
         assert codes == [0] * len(running), codes
+
+    async def _unready(self) -> str:
+        told = await asyncio.gather(*map(unready, self.workers))
+        return "\n".join(f"worker {i}: {text}" for i, text in enumerate(told))
 
     def _log_tail(self) -> str:
         return "\n".join(f"--- worker {i}\n{tail_of(worker)}" for i, worker in enumerate(self.workers))

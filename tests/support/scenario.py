@@ -293,16 +293,7 @@ class Scenario:
         raise LookupError("no VmRSS")
 
     async def _unready(self) -> str:
-        """What the worker itself says is wrong with it."""
-        timeout = aiohttp.ClientTimeout(total=2)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(f"{self.worker.url}/health/ready") as answer,
-            ):
-                return await answer.text()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return f"no word from the worker: {error!r}"
+        return await unready(self.worker)
 
     def _log_tail(self) -> str:
         return tail_of(self.worker)
@@ -372,6 +363,19 @@ class Scenario:
     def _channel(self, stream: str) -> str:
         found = next(each for each in self._streams if each["name"] == stream)
         return str(found.get("channel", stream))
+
+
+async def unready(worker: BridgeProcess) -> str:
+    """What the worker itself says is wrong with it."""
+    timeout = aiohttp.ClientTimeout(total=2)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{worker.url}/health/ready") as answer,
+        ):
+            return await answer.text()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return f"no word from the worker: {error!r}"
 
 
 def tail_of(worker: BridgeProcess) -> str:
