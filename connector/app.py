@@ -104,7 +104,8 @@ class Bridge:
         return self._exit_code
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        http, probes = self._settings.http, probe_routes(self._workshop.metrics.registry, self._unready)
+        workshop, http = self._workshop, self._settings.http
+        probes = probe_routes(workshop.metrics.registry, self._unready, workshop.platforms.remarks)
         tls = None if http.tls is None else tls_context(*plans.tls_files(http.tls))
         listeners = [(http.listen, Listener(probes, plans.guard(http), tls))]
         if http.probes is not None:

@@ -7,6 +7,8 @@
     ├── IllegalTransitionError a state machine was told something its state does not allow: a bug
     ├── DialError              a WebSocket could not be opened (``failure`` says which kind)
     ├── TokenError             the token endpoint did not give a token (``retry_after_s`` if it said when)
+    │   └── TokenPausedError   it was not asked: it has just failed another worker
+    ├── SharingError           Redis cannot be used now: the worker asks for tokens itself
     ├── CheckpointVersionError a checkpoint of an unknown major version: the lane is refused
     ├── ControlUnavailableError what a stream should do could not be written: Kafka is away
     └── NotStoppedError        a position is changed for stopped streams only
@@ -58,6 +60,17 @@ class TokenError(BridgeError):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class TokenPausedError(TokenError):
+    """Nothing was asked, since the endpoint has just failed another worker."""
+
+    def __init__(self, left_s: float) -> None:
+        super().__init__("the endpoint has just failed another worker, whose log says how", retry_after_s=left_s)
+
+
+class SharingError(BridgeError):
+    """Redis did not do what was asked, or is known to be away; the message says what to check."""
 
 
 class CheckpointVersionError(BridgeError):

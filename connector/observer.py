@@ -9,7 +9,7 @@ from dataclasses import fields
 import structlog
 
 from connector import telemetry
-from connector.auth.service import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
+from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
 from connector.web.metrics import Metrics
 
 _SELDOM_S = 10.0
@@ -65,17 +65,22 @@ class Observer:
         """Count an event of a token service; it has told its own line."""
         metrics = self._metrics
         if isinstance(event, TokenGranted):
-            metrics.tokens.labels(event.name, "granted").inc()
+            metrics.tokens.labels(event.name, "shared" if event.shared else "granted").inc()
             if event.exp_s is not None:
                 metrics.token_expiry.labels(event.name).set(event.exp_s)
             if event.skew_s is not None:
                 metrics.clock_skew.labels(event.name).set(event.skew_s)
         elif isinstance(event, TokenRequestFailed):
-            metrics.tokens.labels(event.name, f"http_{event.status}" if event.status else "unreachable").inc()
+            outcome = f"http_{event.status}" if event.status else "unreachable"
+            metrics.tokens.labels(event.name, outcome if event.asked else "paused").inc()
         elif isinstance(event, TokenReportedDead):
             metrics.tokens.labels(event.name, "reported_dead").inc()
         else:
             metrics.tokens.labels(event.name, "unchanged").inc()
+
+    def redis_changed(self, up: bool) -> None:  # noqa: FBT001 - a state, called by who has it
+        """Count whether tokens can be shared; the link has told its own line."""
+        self._metrics.redis_up.labels("tokens").set(up)
 
     def _read(self, event: telemetry.BatchRead) -> None:
         metrics, stream = self._metrics, event.stream

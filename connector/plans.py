@@ -12,6 +12,7 @@ from connector.auth.grants import (
     KeyFile,
     Password,
 )
+from connector.auth.redis_link import RedisPlan
 from connector.core.access import Guard
 from connector.core.assertion import AssertionPlan
 from connector.core.boundary import CommitPolicy
@@ -32,6 +33,7 @@ from connector.settings import (
     NetworkSettings,
     PasswordAuth,
     PlatformSettings,
+    RedisSettings,
     Settings,
     StreamSettings,
     TlsSettings,
@@ -112,6 +114,28 @@ def token_grant(auth: AuthSettings) -> GrantType:
             return JwtBearer(common, plan, KeyFile(auth.private_key_file))
         case ClientCredentialsAuth():
             return ClientCredentials(common)
+
+
+def token_facts(auth: AuthSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What makes two OAuth clients the same one, so that they may share a token: the legible facts, and the secret."""
+    own = {
+        PasswordAuth: ("username",),
+        JwtBearerAuth: ("issuer", "subject", "audience"),
+        ClientCredentialsAuth: (),
+    }[type(auth)]
+    address = auth.token_url or f"{auth.issuer_url} (issuer)"
+    facts = (address, auth.grant, auth.client_id or "", *(str(getattr(auth, name)) for name in own))
+    extra = sorted((name, value.get_secret_value()) for name, value in auth.extra_parameters.items())
+    return (*facts, *sorted(auth.scopes)), tuple(part for pair in extra for part in pair)
+
+
+def redis(settings: RedisSettings) -> RedisPlan:
+    """Where Redis is."""
+    return RedisPlan(
+        settings.url.get_secret_value(),
+        None if settings.password is None else settings.password.get_secret_value(),
+        None if settings.ca_file is None else str(settings.ca_file),
+    )
 
 
 def _client_auth(auth: AuthSettings) -> ClientAuth | None:

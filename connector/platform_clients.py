@@ -1,4 +1,7 @@
-"""What a worker holds of each platform: one HTTP session and one token service, for all of its streams."""
+"""What a worker holds of each platform: one HTTP session and one token service, for all of its streams.
+
+With ``redis`` the token services of all workers share their tokens.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from random import Random
 import aiohttp
 
 from connector import plans
+from connector.auth.client import OwnClient
 from connector.auth.oauth import OAuthClient
 from connector.auth.service import TokenService
 from connector.observer import Observer
 from connector.ports import Clock
 from connector.sessions import open_session
 from connector.settings import PlatformSettings, Settings
+from connector.token_sharing import TokenSharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +39,48 @@ class PlatformClients:
         self._rng = rng
         self._observer = observer
         self._clients: dict[str, PlatformClient] = {}
+        self._sharing: TokenSharing | None = None
 
     def __getitem__(self, platform: str) -> PlatformClient:
         """The platform's client."""
         return self._clients[platform]
 
     async def open(self, settings: Settings, stack: AsyncExitStack) -> None:
-        """Make every platform's client; the stack closes the sessions."""
+        """Make every platform's client; the stack closes what they hold."""
+        if settings.redis is not None:
+            self._sharing = TokenSharing(
+                settings.redis, settings.group, self._clock, self._rng, self._observer.redis_changed
+            )
+            stack.push_async_callback(self._sharing.close)
         for name, platform in settings.platforms.items():
             session = await stack.enter_async_context(open_session(platform.tls.files()))
             self._clients[name] = PlatformClient(session, self._token_service(name, platform, session))
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Let the token services run; none asks for a token before a stream leases one."""
+        if self._sharing is not None:
+            self._sharing.start(group)
         for client in self._clients.values():
             group.create_task(client.tokens.run())
 
+    def remarks(self) -> list[str]:
+        """What an operator should know of, though everything works."""
+        trouble = None if self._sharing is None else self._sharing.trouble
+        return [] if trouble is None else [f"tokens are not shared, Redis cannot be used: {trouble}"]
+
     def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
-        return TokenService(
-            OAuthClient(session, plans.token_grant(platform.auth), self._clock, proxy_of=platform.proxy_of),
+        auth = platform.auth
+        endpoint = OAuthClient(session, plans.token_grant(auth), self._clock, proxy_of=platform.proxy_of)
+        shared = None if self._sharing is None else self._sharing.client(name, auth, endpoint)
+        service = TokenService(
+            OwnClient(endpoint) if shared is None else shared,
             clock=self._clock,
             rng=self._rng,
-            buffer_s=platform.auth.refresh_buffer_seconds,
+            buffer_s=auth.refresh_buffer_seconds,
             name=name,
-            reissue=platform.auth.reissue,
+            reissue=auth.reissue,
             on_event=self._observer.token,
         )
+        if shared is not None and auth.reissue == "revokes":
+            shared.listen(service.superseded)
+        return service

@@ -10,90 +10,33 @@ and ``rotation.max_parallel`` then spread the hand-overs, and have half the buff
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from connector.auth.events import (
+    STORY,
+    TokenEvent,
+    TokenGranted,
+    TokenReportedDead,
+    TokenRequestFailed,
+    TokenUnchanged,
+)
+from connector.core.sharing import Need, fingerprint
 from connector.core.token_clock import Answer, Freshness, Grant, TokenClock
-from connector.errors import TokenError
+from connector.errors import TokenError, TokenPausedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from connector.auth.client import TokenClient
     from connector.model import Token
     from connector.ports import Clock
 
 _log = structlog.get_logger("connector.token")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenGranted:
-    """A new token. ``exp_s`` and ``refresh_time_s`` are instants of the platform's clock; None where unknown.
-
-    ``skew_s``: the platform's clock minus the local one, to within a second (Date is whole); only to be shown.
-    """
-
-    name: str
-    generation: int
-    exp_s: float | None
-    lifetime_s: float | None
-    refresh_in_s: float | None
-    refresh_time_s: float | None
-    skew_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUnchanged:
-    """The endpoint gave the token we have (a cache). ``seconds_left`` is None where unknown."""
-
-    name: str
-    generation: int
-    retry_in_s: float | None
-    seconds_left: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRequestFailed:
-    """``seconds_left``: the old token's, 0: none, None: unknown. ``retry_in_s``: None where nobody holds a lease."""
-
-    name: str
-    status: int | None
-    detail: str
-    retry_in_s: float | None
-    seconds_left: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenReportedDead:
-    """The platform refused a token; once for each generation. ``seconds_left``: what we thought it had."""
-
-    name: str
-    generation: int
-    age_s: float
-    seconds_left: float | None
-    retry_in_s: float | None
-
-
-TokenEvent = TokenGranted | TokenUnchanged | TokenRequestFailed | TokenReportedDead
-
-_STORY = {
-    TokenGranted: (logging.INFO, "token granted"),
-    TokenUnchanged: (logging.INFO, "token endpoint gave the same token again"),
-    TokenRequestFailed: (logging.WARNING, "token request failed"),
-    TokenReportedDead: (logging.WARNING, "token reported dead by the platform"),
-}
-
-
-class TokenClient(Protocol):
-    """As :class:`connector.auth.oauth.OAuthClient`; sharing through Redis fits in here."""
-
-    async def request_token(self) -> Grant:
-        """Ask for a token; raises :class:`TokenError` and nothing else but ``CancelledError``."""
-        ...
 
 
 class _Lease:
@@ -139,6 +82,7 @@ class TokenService:
         self._clock = clock
         self._on_event = on_event
         self._wall_s = wall_s
+        self._buffer_s = buffer_s
         self._schedule = TokenClock(buffer_s, rng.uniform)
         self._leases: set[_Lease] = set()
         self._sleeper: asyncio.Task[object] | None = None
@@ -173,6 +117,13 @@ class TokenService:
         platform_s = self._schedule.platform_s(self._clock.now())
         return None if platform_s is None else round(platform_s * 1000)
 
+    def superseded(self, print_: str) -> None:
+        """Another worker got the token of this fingerprint, and ``reissue: revokes`` may have ended ours: look now."""
+        token = self._schedule.token
+        if token is not None and print_ != fingerprint(token.value):
+            self._schedule.superseded(self._clock.now())
+            self._wake()
+
     async def run(self) -> None:
         """Keep the token fresh until cancelled. Failures of the endpoint never end it."""
         while True:
@@ -200,15 +151,19 @@ class TokenService:
     async def _request(self) -> None:
         self._schedule.requested()
         try:
-            grant = await self._client.request_token()
+            grant = await self._client.request_token(self._need)
         except TokenError as error:
             self._schedule.failed(error.retry_after_s, self._clock.now())
-            self._failed(error.status, str(error))
+            self._failed(error.status, str(error), asked=not isinstance(error, TokenPausedError))
         except BaseException:
             self._schedule.abandoned()
             raise
         else:
             self._granted(grant)
+
+    def _need(self) -> Need:
+        now, schedule = self._clock.now(), self._schedule
+        return Need(schedule.token, schedule.freshness(now), schedule.left_s(now), self._buffer_s)
 
     def _granted(self, grant: Grant) -> None:
         now = self._clock.now()
@@ -235,16 +190,18 @@ class TokenService:
             refresh_in_s=refresh_in_s,
             refresh_time_s=None if platform_s is None or refresh_in_s is None else platform_s + refresh_in_s,
             skew_s=None if platform_s is None else platform_s - self._wall_s(),
+            shared=grant.answered_at_s is not None,
         )
 
-    def _failed(self, status: int | None, detail: str) -> None:
+    def _failed(self, status: int | None, detail: str, *, asked: bool = True) -> None:
         now = self._clock.now()
-        self._tell(TokenRequestFailed(self.name, status, detail, self._retry_in_s(now), self._schedule.left_s(now)))
+        left_s = self._schedule.left_s(now)
+        self._tell(TokenRequestFailed(self.name, status, detail, self._retry_in_s(now), left_s, asked))
 
     def _retry_in_s(self, now: float) -> float | None:
         deadline = self._schedule.deadline()
         return None if deadline is None else max(0.0, deadline - now)
 
     def _tell(self, event: TokenEvent) -> None:
-        _log.log(*_STORY[type(event)], **asdict(event))
+        _log.log(*STORY[type(event)], **asdict(event))
         self._on_event(event)

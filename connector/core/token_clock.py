@@ -61,7 +61,10 @@ def _ceiling_s(attempts: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The facts of one successful answer. ``date_s``, ``exp_s`` and ``iat_s`` are on the platform's clock."""
+    """The facts of one successful answer. ``date_s``, ``exp_s`` and ``iat_s`` are on the platform's clock.
+
+    ``answered_at_s``: when the answer came, on ours, where another worker got it; None: just now.
+    """
 
     token: str = field(repr=False)
     sent_at_s: float
@@ -69,6 +72,7 @@ class Grant:
     date_s: float | None = None
     exp_s: float | None = None
     iat_s: float | None = None
+    answered_at_s: float | None = None
 
     @property
     def dead_by_date(self) -> bool:
@@ -134,6 +138,7 @@ class TokenClock:
         self._paced_until_s = -math.inf  # our own back-off; an emergency starts it anew
         self._told_until_s = -math.inf  # Retry-After: always obeyed
         self._attempts = self._young_deaths = 0
+        self._got_at_s = -math.inf  # the present token: issued by then, maybe to another worker
         self._assumed_life_s: float | None = None
         self._last_death_s = DOUBTED_LIFE_S
         self._date_ignored = False
@@ -191,7 +196,8 @@ class TokenClock:
         if self._date_ignored:
             grant = replace(grant, date_s=None)
         if grant.date_s is not None or grant.iat_s is not None:  # neither is later than the platform's now
-            self._platform = (max(grant.date_s or 0.0, grant.iat_s or 0.0), now)
+            answered_at_s = now if grant.answered_at_s is None else grant.answered_at_s
+            self._platform = (max(grant.date_s or 0.0, grant.iat_s or 0.0), answered_at_s)
         same = self.token is not None and grant.token == self.token.value
         if same and self.freshness(now) is Freshness.INVALID:
             self.failed(None, now)
@@ -223,13 +229,18 @@ class TokenClock:
         if self.token is None or self.token.generation != generation or self._dead:
             return False
         age_s = now - self.token.issued_at_s
-        young = age_s < YOUNG_S
+        young = now - self._got_at_s < YOUNG_S
         if self.token.expires_at_s is None and not young:
             self._assumed_life_s, self._last_death_s = max(age_s, self._last_death_s), age_s
         self._paced_until_s = now + _ceiling_s(self._young_deaths - 1) if young and self._young_deaths else -math.inf
         self._young_deaths = self._young_deaths + 1 if young else 0
         self._attempts, self._dead = 0, True
         return True
+
+    def superseded(self, now: float) -> None:
+        """Another worker got a later token, which may have ended ours (``reissue: revokes``): ask now."""
+        if self._refresh_at_s is None or self._refresh_at_s > now:
+            self._refresh_at_s = now
 
     def _minted_by_another_clock(self, grant: Grant, now: float) -> bool:
         former = self._doubted
@@ -246,4 +257,4 @@ class TokenClock:
         self.token = Token(grant.token, generation, sent_s, None if stated_s is None else sent_s + stated_s, buffer)
         self._expires_at_s = None if life_s is None else sent_s + life_s
         self._refresh_at_s = None if life_s is None else max(sent_s + life_s - buffer, now + FRESH_PACE_S)
-        self._dead = False
+        self._dead, self._got_at_s = False, now

@@ -10,9 +10,10 @@ from connector.settings.http import HttpSettings, TlsSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.loading import load
 from connector.settings.platform import PlatformSettings, PositionSettings, SnapshotSettings
+from connector.settings.redis import RedisSettings
 from connector.settings.root import Settings
 from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings
-from connector.settings.worker import NetworkSettings, RedisSettings, RotationSettings, WorkerBufferSettings
+from connector.settings.worker import NetworkSettings, RotationSettings, WorkerBufferSettings
 
 __all__ = [
     "AuthSettings",

@@ -50,6 +50,8 @@ def redis_url(url: str) -> str:
     """Accept ``redis://``, ``rediss://`` (TLS) and ``unix://``; raises ValueError, without the URL."""
     if not url.startswith("unix:///"):
         check_url(url, ("rediss", "redis"))
+    if urlsplit(url).query:
+        raise ValueError("should have no query; use the other keys of this section")
     return url
 
 

@@ -15,7 +15,12 @@ _PLAIN = {"ws": "tokens and events are", "http": "credentials or customers' data
 
 def warnings(settings: Settings) -> list[str]:
     """One line for each risk, with its path, for the log at start; no secrets."""
-    return [*_plain_connections(settings), *_open_listeners(settings), *_unverified_brokers(settings)]
+    return [
+        *_plain_connections(settings),
+        *_legible_tokens(settings),
+        *_open_listeners(settings),
+        *_unverified_brokers(settings),
+    ]
 
 
 def _plain_connections(settings: Settings) -> Iterator[str]:
@@ -30,6 +35,11 @@ def _plain_connections(settings: Settings) -> Iterator[str]:
         scheme = parts.scheme.lower()
         if scheme in _PLAIN and not is_loopback(parts.hostname or ""):
             yield f"{path}: {scheme}:// off loopback: {_PLAIN[scheme]} sent in clear text"
+
+
+def _legible_tokens(settings: Settings) -> Iterator[str]:
+    if settings.redis is not None and settings.redis.encryption_key is None:
+        yield "redis: without encryption_key: who can read it can use the tokens"
 
 
 def _open_listeners(settings: Settings) -> Iterator[str]:

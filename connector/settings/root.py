@@ -14,11 +14,11 @@ from connector.settings.fields import Document, Integer, checked
 from connector.settings.http import HttpSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.platform import PlatformSettings
+from connector.settings.redis import RedisSettings
 from connector.settings.secret_files import Fault
 from connector.settings.stream import StreamBufferSettings, StreamSettings
 from connector.settings.worker import (
     NetworkSettings,
-    RedisSettings,
     RotationSettings,
     WorkerBufferSettings,
 )

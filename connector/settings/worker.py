@@ -1,14 +1,12 @@
-"""Sections about the worker itself: its memory, the pace of rotations and recovery, Redis."""
+"""Sections about the worker itself: its memory, the pace of rotations and recovery."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from connector.settings.addresses import redis_url
 from connector.settings.fields import Document, Integer, PositiveSeconds, Seconds, Section, checked
 from connector.settings.secret_files import Fault
 
@@ -70,21 +68,3 @@ class NetworkSettings(Section):
         default=30, le=3600, description="How long the breaker stays open before it probes by itself."
     )
     _checked = checked(_network_faults)
-
-
-def _redis_faults(redis: Document) -> Iterator[Fault]:
-    url = redis.get("url")
-    try:
-        redis_url(
-            url.get_secret_value() if isinstance(url, SecretStr) else str(url if url is not None else "redis://x")
-        )
-    except ValueError as error:
-        yield Fault(("url",), str(error))
-
-
-class RedisSettings(Section):
-    """Optional: lets workers share tokens. The promise never needs it."""
-
-    url: SecretStr = Field(description="`redis://`, `rediss://` or `unix://` URL, with user and password if needed.")
-    url_file: Path | None = Field(default=None, description="File that holds the URL.")
-    _checked = checked(_redis_faults, secrets=("url",))

@@ -53,7 +53,8 @@ class Metrics:
         self.rotation_overlap = self._histogram("rotation_overlap_seconds", "Two sockets open.", _OVERLAP_BUCKETS)
         self.rotation_failures = counter("rotation_failures", "New sockets that failed in a rotation.", "stream")
         self.auth_failures = counter("auth_failures", "Sockets or dials refused for the token's sake.", "stream")
-        self.tokens = counter("token_requests", "Requests to the token endpoint.", "platform", "outcome")
+        self.tokens = counter("token_requests", "Tokens had, and attempts that failed.", "platform", "outcome")
+        self.redis_up = gauge("redis_up", "1 while workers share tokens; no sample without redis.", "use")
         self.token_expiry = gauge(
             "token_expiry_timestamp_seconds", "When the token dies (platform's clock).", "platform"
         )

@@ -9,15 +9,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 
-def probe_routes(registry: CollectorRegistry, unready: Callable[[], list[str]]) -> list[web.RouteDef]:
-    """``unready`` returns why the worker is not ready; nothing: it is."""
+def probe_routes(
+    registry: CollectorRegistry, unready: Callable[[], list[str]], remarks: Callable[[], list[str]]
+) -> list[web.RouteDef]:
+    """``unready`` returns why the worker is not ready, nothing: it is; ``remarks``, what is worth to know even then."""
 
     async def live(_request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     async def ready(_request: web.Request) -> web.Response:
         reasons = unready()
-        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+        answer = {"ready": not reasons, "reasons": reasons, "remarks": remarks()}
+        return web.json_response(answer, status=503 if reasons else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

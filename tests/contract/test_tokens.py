@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from connector.auth.client import OwnClient
 from connector.auth.service import TokenService
 from connector.core.token_clock import Grant
 from connector.model import Token
@@ -63,7 +64,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         yield Site(fake, fake.issue)
         return
     clock = FakeClock()
-    service = TokenService(Endpoint(clock), clock=clock, rng=Random(1), buffer_s=BUFFER_S, name="p")
+    service = TokenService(OwnClient(Endpoint(clock)), clock=clock, rng=Random(1), buffer_s=BUFFER_S, name="p")
     running = asyncio.create_task(service.run())
     yield Site(service, lambda: clock.advance(LIFE_S - BUFFER_S))
     running.cancel()

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from connector import telemetry
-from connector.auth.service import TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
+from connector.auth.events import TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
 from connector.model import Checkpoint, Gap, GapReason
 from connector.observer import Observer
 from connector.web.metrics import Metrics
@@ -105,9 +105,11 @@ def test_committed_positions_and_lag_are_shown(observer: Observer) -> None:
 
 _TOKEN_EVENTS: list[tuple[Any, str]] = [
     (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5), "granted"),
+    (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5, shared=True), "shared"),
     (TokenUnchanged("p", 1, 1.0, 5.0), "unchanged"),
     (TokenRequestFailed("p", 429, "slow down", 1.0, 5.0), "http_429"),
     (TokenRequestFailed("p", None, "no route", 1.0, 5.0), "unreachable"),
+    (TokenRequestFailed("p", None, "another worker", 1.0, 5.0, asked=False), "paused"),
     (TokenReportedDead("p", 1, 3.0, None, 0.0), "reported_dead"),
 ]
 
@@ -132,3 +134,11 @@ def test_gauges_of_a_stream_that_left_are_gone(observer: Observer) -> None:
     assert _value(observer, "ccaas_lag_seconds", stream="t") == 0.5
     observer(telemetry.StreamState("s", "dialing", 0))
     assert _value(observer, "ccaas_stream_state", stream="s", state="dialing") == 1
+
+
+def test_redis_shows_only_where_there_is_one(observer: Observer) -> None:
+    """No sample without ``redis``: an alert on 0 must not ring for who has none."""
+    assert _value(observer, "ccaas_redis_up", use="tokens") is None
+    for up in (True, False):
+        observer.redis_changed(up)
+        assert _value(observer, "ccaas_redis_up", use="tokens") == up

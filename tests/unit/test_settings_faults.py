@@ -161,6 +161,13 @@ def test_every_fault_is_told_at_once(write: Writer) -> None:
         ("http/token", f"{SECRET} with blanks", "without blanks"),
         ("http/read_token_file", "/nowhere/at/all", "cannot be read"),
         ("redis/url", f"http://:{SECRET}@r.example.com", "rediss:// or redis://"),
+        ("redis/url", f"redis://r.example.com?password={SECRET}", "no query"),
+        ("redis", {"url": f"redis://:{SECRET}@r.example.com", "password": SECRET}, "url has a password too"),
+        ("redis", {"url": "redis://r.example.com", "ca_file": __file__}, "begins with rediss://"),
+        ("redis", {"url": "rediss://r.example.com", "ca_file": __file__}, "no certificates in PEM form"),
+        ("redis", {"url": "rediss://r.example.com", "ca_file": "/nowhere"}, "cannot be read: No such file"),
+        ("redis", {"url": "rediss://r.example.com", "encryption_key": SECRET}, "32 random bytes in Base64"),
+        ("redis", {"url": "rediss://r.example.com", "encryption_key": "c2hvcnQ="}, "32 random bytes in Base64"),
     ],
 )
 def test_one_fault_is_told_once_with_its_path(write: Writer, path: str, value: object, fault: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -138,9 +139,11 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
     secret.write_text(f"  {_SECRET}\n", encoding="utf-8")
     url = tmp_path / "url"
     url.write_text("rediss://me:it@r.example.com\n", encoding="utf-8")
+    key = tmp_path / "key"
+    key.write_text(f"{base64.b64encode(bytes(32)).decode()}\n", encoding="utf-8")
     document = minimum()
     document["kafka"]["client"] = {"sasl.password_file": str(secret), "sasl.username": "me"}
-    document["redis"] = {"url_file": str(url)}
+    document["redis"] = {"url_file": str(url), "encryption_key_file": str(key)}
     platform = document["platforms"]["genesys"]
     platform["headers"] = {"X-Key_file": str(secret)}
     del platform["auth"]["client_secret"]
@@ -151,6 +154,7 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
     assert settings.kafka.client_properties()["sasl.password"] == _SECRET
     assert settings.redis is not None
     assert settings.redis.url.get_secret_value() == "rediss://me:it@r.example.com"
+    assert settings.redis.encryption_key is not None
     assert _SECRET not in repr(settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from connector.settings import Settings, load, warnings
 from connector.settings_reference import page
 from tests.unit.test_settings import SECRET, changed
 
+KEY = base64.b64encode(bytes(32)).decode()
+
 
 @pytest.mark.parametrize(
     ("path", "value", "warning"),
@@ -21,7 +24,8 @@ from tests.unit.test_settings import SECRET, changed
         ("platforms/genesys/stream_url", "ws://p.example.com/{channel}", "platforms.genesys.stream_url: ws:// off"),
         ("platforms/genesys/snapshot_url", "http://p.example.com/", "platforms.genesys.snapshot_url: http:// off"),
         ("platforms/genesys/auth/token_url", "http://10.0.0.1/", "platforms.genesys.auth.token_url: http:// off"),
-        ("redis", {"url": f"redis://:{SECRET}@r.example.com"}, "redis.url: redis:// off loopback"),
+        ("redis", {"url": f"redis://:{SECRET}@r.example.com", "encryption_key": KEY}, "redis.url: redis:// off"),
+        ("redis", {"url": f"rediss://:{SECRET}@r.example.com"}, "redis: without encryption_key"),
         (
             "http",
             {"listen": "0.0.0.0:8080", "token": f"{SECRET}-and-more"},
@@ -44,7 +48,7 @@ def test_risks_are_told(path: str, value: object, warning: str) -> None:
         ("platforms/genesys/stream_url", "ws://127.0.0.1:8900/stream/{channel}"),
         ("platforms/genesys/stream_url", "ws://[::1]:8900/stream/{channel}"),
         ("platforms/genesys/auth/token_url", "http://localhost:8900/token"),
-        ("redis", {"url": "redis://127.0.0.2"}),
+        ("redis", {"url": "redis://127.0.0.2", "encryption_key": KEY}),
         ("http", {"listen": "[::1]:8080"}),
     ],
 )

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 import structlog
 
-from connector.auth.service import (
-    TokenEvent,
-    TokenGranted,
-    TokenReportedDead,
-    TokenRequestFailed,
-    TokenService,
-    TokenUnchanged,
-)
+from connector.auth.client import OwnClient
+from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
+from connector.auth.service import TokenService
 from connector.core.token_clock import Grant
 from connector.errors import TokenError
 
@@ -96,7 +91,7 @@ class Rig:
         self.endpoint = FakeEndpoint(self.clock)
         self.events: list[TokenEvent] = []
         self.service = TokenService(
-            self.endpoint,
+            OwnClient(self.endpoint),
             clock=self.clock,
             rng=Random(1),
             buffer_s=300.0,

@@ -29,7 +29,9 @@ class Web:
     def __init__(self, client: aiohttp.ClientSession, guard: Guard | None = None, pace: Pace | None = None) -> None:
         self.metrics = Metrics()
         self.reasons: list[str] = []
-        self.server = Listener([*probe_routes(self.metrics.registry, lambda: self.reasons), *_OTHERS], guard, pace=pace)
+        self.remarks: list[str] = []
+        probes = probe_routes(self.metrics.registry, lambda: self.reasons, lambda: self.remarks)
+        self.server = Listener([*probes, *_OTHERS], guard, pace=pace)
         self.client = client
 
     def url(self, path: str) -> str:
@@ -70,10 +72,14 @@ async def test_ready_tells_why_not(web: Web) -> None:
     """503 with the reasons, 200 without any."""
     web.reasons = ["lane 3: opening", "stream wfm: dialing"]
     async with web.client.get(web.url("/health/ready")) as answer:
-        assert (answer.status, await answer.json()) == (503, {"ready": False, "reasons": web.reasons})
-    web.reasons = []
+        assert (answer.status, await answer.json()) == (503, {"ready": False, "reasons": web.reasons, "remarks": []})
+
+
+async def test_remarks_make_nothing_unready(web: Web) -> None:
+    """What an operator should know, beside 200."""
+    web.remarks = ["tokens are not shared"]
     async with web.client.get(web.url("/health/ready")) as answer:
-        assert (answer.status, await answer.json()) == (200, {"ready": True, "reasons": []})
+        assert (answer.status, await answer.json()) == (200, {"ready": True, "reasons": [], "remarks": web.remarks})
 
 
 @pytest.mark.parametrize(
