@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test style types bench golden clean
+.PHONY: demo test style types bench golden release-schemas clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
@@ -24,6 +24,9 @@ bench: $(VENV)/.development
 
 golden: $(VENV)/.development
 	$(BIN)/python -m tests.chart
+
+release-schemas:
+	cp schemas/*.schema.json schemas/*.avsc tests/published/released/
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Records against the published schemas: what integration tests hold every record to."""
+"""Records against the published schemas, JSON Schema and Avro: what integration tests hold every record to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import fastavro
+import fastavro.validation
+from fastavro.types import Schema
 from jsonschema import Draft202012Validator
 
-Kind = Literal["checkpoint", "gap", "dead-letter-headers", "event-headers", "snapshot"]
+Kind = Literal[
+    "checkpoint",
+    "gap",
+    "dead-letter-headers",
+    "event-headers",
+    "snapshot",
+    "genesys-sequence-event",
+    "nice-offset-event",
+]
 Headers = Sequence[tuple[str, str | bytes | None]]
 
 _SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -29,6 +40,8 @@ def validate(kind: Kind, document: bytes | str | Mapping[str, object] | Headers)
         instance = headers_as_mapping(document)
     faults = sorted(f"{error.json_path}: {error.message}" for error in validator(kind).iter_errors(instance))
     assert not faults, "\n".join([f"{kind}: {len(faults)} faults", *faults, repr(instance)])
+    if (schema := avro(kind)) is not None:
+        fastavro.validation.validate({name.replace("-", "_"): each for name, each in instance.items()}, schema)
 
 
 def validate_snapshot_record(headers: Headers, value: bytes) -> None:
@@ -51,3 +64,10 @@ def validator(kind: Kind) -> Draft202012Validator:
     schema = json.loads((_SCHEMAS / f"{kind}.v1.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+@cache
+def avro(kind: str) -> Schema | None:
+    """The same as an Avro schema, where there is one; hyphens are underscores in its names."""
+    file = _SCHEMAS / f"{kind}.v1.avsc"
+    return fastavro.parse_schema(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None

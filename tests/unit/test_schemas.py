@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from connector.core.checkpoint import encode
 from connector.model import Checkpoint, DeadLetterId, GapReason
+from connector.simulator.events import EventWriter
+from connector.simulator.settings import SimulatorSettings
 from tests.validation import Kind, headers_as_mapping, validate
 
 _SCHEMAS = sorted((Path(__file__).parents[2] / "schemas").glob("*.json"))
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-_EXAMPLES: dict[Kind, dict[str, Any]] = {
+EXAMPLES: dict[Kind, dict[str, Any]] = {
     "checkpoint": {
         "v": 1,
         "stream": "wfm",
@@ -69,6 +71,8 @@ _EXAMPLES: dict[Kind, dict[str, Any]] = {
         "ce_position": "4711",
         "content-type": "application/json",
     },
+    "genesys-sequence-event": {"sequenceId": 1, "eventType": "conversation.start", "eventTime": "2026-03-01T08:15:30Z"},
+    "nice-offset-event": {"offset": 1, "eventType": "agent.state", "eventTime": 1772352930123, "agentId": "a-1"},
     "snapshot": {
         "headers": {
             "ce_specversion": "1.0",
@@ -88,6 +92,8 @@ _OPTIONAL: dict[Kind, set[str]] = {
     "dead-letter-headers": {"position", "covers", "ce_snapshotid", "truncated", "content-type"},
     "event-headers": {"ce_time", "ce_sequence"},
     "snapshot": set(),
+    "genesys-sequence-event": {"eventType", "eventTime"},
+    "nice-offset-event": {"eventType", "eventTime", "agentId"},
 }
 _REFUSED: list[tuple[Kind, str, object]] = [
     ("checkpoint", "v", 2),
@@ -122,10 +128,13 @@ _REFUSED: list[tuple[Kind, str, object]] = [
     ("event-headers", "ce_time", "2026-03-01 08:15:30"),
     ("event-headers", "ce_partitionkey", "c-1"),
     ("event-headers", "content-type", "text/plain"),
+    ("genesys-sequence-event", "sequenceId", "1"),
+    ("nice-offset-event", "offset", None),
+    ("nice-offset-event", "eventTime", True),
     ("snapshot", "value", {"v": 2, "snapshot_id": "s-1"}),
     ("snapshot", "value", {"v": 1, "snapshot_id": ""}),
-    ("snapshot", "headers", {**_EXAMPLES["snapshot"]["headers"], "ce_type": "snapshot.started"}),
-    ("snapshot", "headers", {**_EXAMPLES["snapshot"]["headers"], "ce_id": "0/4711"}),
+    ("snapshot", "headers", {**EXAMPLES["snapshot"]["headers"], "ce_type": "snapshot.started"}),
+    ("snapshot", "headers", {**EXAMPLES["snapshot"]["headers"], "ce_id": "0/4711"}),
 ]
 
 
@@ -137,15 +146,15 @@ def _kinds() -> tuple[Kind, ...]:
 @pytest.mark.parametrize("kind", _kinds())
 def test_example_is_accepted_with_fields_of_the_future(kind: Kind) -> None:
     """Readers ignore what they don't know; so do the schemas."""
-    validate(kind, _EXAMPLES[kind])
-    validate(kind, {**_EXAMPLES[kind], "of_the_future": {"x": 1}})
+    validate(kind, EXAMPLES[kind])
+    validate(kind, {**EXAMPLES[kind], "of_the_future": {"x": 1}})
 
 
 @pytest.mark.parametrize("kind", _kinds())
 def test_each_field_is_required_or_known_to_be_optional(kind: Kind) -> None:
     """A record that lacks a field is refused, but for those the contract leaves out."""
-    for name in _EXAMPLES[kind]:
-        rest = {other: value for other, value in _EXAMPLES[kind].items() if other != name}
+    for name in EXAMPLES[kind]:
+        rest = {other: value for other, value in EXAMPLES[kind].items() if other != name}
         if name in _OPTIONAL[kind]:
             validate(kind, rest)
         else:
@@ -157,18 +166,18 @@ def test_each_field_is_required_or_known_to_be_optional(kind: Kind) -> None:
 def test_counterexample_is_refused(kind: Kind, name: str, value: object) -> None:
     """One field changed to something that the contract does not allow."""
     with pytest.raises(AssertionError, match=f"{kind}: 1 faults"):
-        validate(kind, {**_EXAMPLES[kind], name: value})
+        validate(kind, {**EXAMPLES[kind], name: value})
 
 
 def test_gap_of_opaque_positions_is_accepted() -> None:
     """Neither end has a number then."""
-    validate("gap", {**_EXAMPLES["gap"], "from": None, "to": None, "from_time": None, "to_time": None})
+    validate("gap", {**EXAMPLES["gap"], "from": None, "to": None, "from_time": None, "to_time": None})
 
 
 @pytest.mark.parametrize("reason", GapReason)
 def test_gap_takes_every_reason_of_the_model(reason: GapReason) -> None:
     """The schema and the code know the same reasons."""
-    validate("gap", {**_EXAMPLES["gap"], "reason": str(reason)})
+    validate("gap", {**EXAMPLES["gap"], "reason": str(reason)})
 
 
 @pytest.mark.parametrize(
@@ -183,9 +192,19 @@ def test_checkpoints_of_the_code_fit(checkpoint: Checkpoint) -> None:
     validate("checkpoint", encode(checkpoint, "worker-1", 1_772_352_930_150))
 
 
+@pytest.mark.parametrize(
+    ("platform", "kind"), [("genesys-sequence", "genesys-sequence-event"), ("nice-offset", "nice-offset-event")]
+)
+def test_events_of_the_simulator_fit(platform: Literal["genesys-sequence", "nice-offset"], kind: Kind) -> None:
+    """What the simulated platform says, in all its types."""
+    writer = EventWriter(SimulatorSettings(kind=platform, conversations=3))
+    for i in range(40):
+        validate(kind, writer.write("wfm", i, i + 1, 1_772_352_930_123, 1_772_352_930_123))
+
+
 def test_headers_come_as_pairs_of_bytes() -> None:
     """As Kafka's client gives them; a header that comes twice is a fault."""
-    pairs = [(name, str(value).encode()) for name, value in _EXAMPLES["event-headers"].items()]
+    pairs = [(name, str(value).encode()) for name, value in EXAMPLES["event-headers"].items()]
     validate("event-headers", pairs)
     assert headers_as_mapping(pairs)["ce_id"] == "0/4711"
     with pytest.raises(AssertionError, match="comes twice"):
