@@ -199,7 +199,7 @@ def test_open_secrets_stay_out_of_config_maps(judge: Tools) -> None:
     manifests = judge.render(_CHART, _case("open-secrets"))
     objects = _objects(manifests)
     assert "ConfigMap" not in objects
-    assert all(f"in-the-open-{number}" in objects["Secret"]["stringData"]["bridge.yaml"] for number in range(1, 5))
+    assert all(f"in-the-open-{number}" in objects["Secret"]["stringData"]["bridge.yaml"] for number in range(1, 6))
     volumes = {volume["name"]: volume for volume in _pods(objects)[0]["volumes"]}
     assert volumes["config"]["secret"]["secretName"] == objects["Secret"]["metadata"]["name"]
     assert "Secret" not in _objects(judge.render(_CHART, _case("everything")))
@@ -217,6 +217,7 @@ def test_open_secrets_stay_out_of_config_maps(judge: Tools) -> None:
         {"platforms": {"a": {"headers": {"X-Api-Key": "x"}}}},
         {"redis": {"url": "rediss://user:x@redis"}},
         {"http": {"token": "x"}},
+        {"http": {"read_token": "x"}},
     ],
     ids=str,
 )
