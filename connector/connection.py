@@ -14,7 +14,7 @@ from typing import Protocol
 from connector import telemetry
 from connector.core.handover import CLOSE_NORMAL, Handover
 from connector.core.ledger import HoleState
-from connector.core.states import Close, Command, Dial, Ping, ReportDead, Rotated, Setback, State, Why
+from connector.core.states import Close, Command, Dial, Ping, ReportDead, Rotated, Setback, Silent, State, Why
 from connector.errors import DialError
 from connector.model import FailureKind, Token
 from connector.parts import Parts, StreamPlan
@@ -41,6 +41,10 @@ class Reader(Protocol):
 
     def oversize(self, socket: int) -> None:
         """A message was too large to be read; the socket ends with it."""
+        ...
+
+    def silent(self, socket: int) -> None:
+        """A socket will not show what is missing."""
         ...
 
     def closed(self, socket: int) -> None:
@@ -178,7 +182,7 @@ class StreamConnection:
             if type(message) is bytes:
                 self._reader.frame(socket, message)
             elif message is FrameKind.PONG:
-                self._handover.heard(socket, self._now())
+                self._execute(self._handover.heard(socket, self._now()))
             else:
                 self._ended(socket, message if isinstance(message, Closed) else _TOO_BIG)
                 return
@@ -201,11 +205,14 @@ class StreamConnection:
 
     def _execute(self, commands: list[Command]) -> None:
         """Carry out what the state machine decided."""
-        closed = False
+        hole_changed = False
         for command in commands:
             if isinstance(command, Close):
                 self._close(command)
-                closed = True
+                hole_changed = True
+            elif isinstance(command, Silent):
+                self._reader.silent(command.socket)
+                hole_changed = True
             elif isinstance(command, Dial):
                 live = self._sockets[command.socket] = _Socket()
                 live.task = self._shared.spawn(self._live(command))
@@ -215,12 +222,12 @@ class StreamConnection:
         if changed:
             self._told = self._handover.state
             self._observe(telemetry.StreamState(self._name, self._told, self._handover.open_sockets))
-        if closed:
+        if hole_changed:
             self._ask_for_hole()
         self._rearm()
 
     def _ask_for_hole(self) -> None:
-        """A socket or a dial has ended: what the ledger knows of the first hole may be another."""
+        """A socket or a dial has ended, or fell silent: what the ledger knows of the first hole may be another."""
         if self._handover.state is not State.STOPPED:
             self.hole_changed(self._reader.hole())
 

@@ -158,6 +158,10 @@ class StreamPipeline:
             self._deliver_due(None)
             self._submit()
 
+    def silent(self, socket: int) -> None:
+        """See :class:`connector.connection.Reader`."""
+        self._ledger.silent(socket)
+
     def closed(self, socket: int) -> None:
         """See :class:`connector.connection.Reader`."""
         self._hand_over()

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from connector.core.dialling import CLOSE_ABNORMAL, CLOSE_NORMAL, Dialling
 from connector.core.sockets import Socket, judge_overlap, overlap_deadline
-from connector.core.states import Close, Command, Ping, Rotated, Setback, State, Why
+from connector.core.states import Close, Command, Ping, Rotated, Setback, Silent, State, Why
 from connector.core.steps import HoleState
 from connector.model import DialFailure, FailureKind, Token
 
@@ -120,7 +120,7 @@ class Handover(Dialling):
         s = next((s for s in self._open() if s.id == socket), None)
         if s is None:
             return []
-        s.heard_at = s.event_at = now
+        s.brings(now)
         s.caught_up = caught_up
         if fresh:
             s.advanced = True
@@ -131,6 +131,9 @@ class Handover(Dialling):
 
     def hole_changed(self, hole: HoleState, now: float) -> list[Command]:
         """The ledger's view of the first hole, whenever sockets were opened or closed."""
+        if self._hole is HoleState.NONE or hole is HoleState.WAIT:
+            for s in self._open():
+                s.expect(now, new=self._hole is HoleState.NONE)
         self._hole = hole
         if self.state is State.OVERLAP:
             self._judge_overlap(now)
@@ -143,11 +146,14 @@ class Handover(Dialling):
                 self._due = min(self._due, earliest)  # a rotation that waits for its hour asks as well
         return self._take()
 
-    def heard(self, socket: int, now: float) -> None:
+    def heard(self, socket: int, now: float) -> list[Command]:
         """A ping or pong arrived: the peer lives."""
         for s in self._open():
             if s.id == socket:
-                s.heard_at = now
+                s.lives(now)
+                if s.fell_silent and self._hole is HoleState.WAIT:
+                    self._out.append(Silent(socket))
+        return self._take()
 
     def pause(self, now: float) -> list[Command]:
         """The sockets are not read any more (back-pressure)."""
@@ -287,5 +293,5 @@ class Handover(Dialling):
                 out, self._out = self._out, []
                 self._out = out + self.closed(s.id, CLOSE_ABNORMAL, now, "silent")
             elif now >= s.ping_at:
-                s.ping_at = now + self._policy.ping_s
+                s.pinged(now, self._policy, expected=self._hole is HoleState.WAIT)
                 self._out.append(Ping(s.id))

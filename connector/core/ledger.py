@@ -5,7 +5,7 @@ the caller's ``item`` passes through untouched. Rules (DESIGN.md §5):
 
 * the next position is fresh; one already seen is a duplicate, dropped and counted;
 * a hole is a *suspicion*: what came after it is held (bounded) while any open socket may still deliver the range. Once
-  all have skipped it, and then one dialled since skips it too, it is a gap;
+  all have skipped it, and then one dialled since skips it too, it is a gap; to live and be silent is to skip;
 * k unreadable items between positions p and p + k + 1 *cover* those positions;
 * an item that goes back with a later event time than any seen starts a new epoch once a second one confirms it (the
   platform's sequence was reset); once the old sequence goes on, its position was a lie: it is unreadable;
@@ -70,6 +70,12 @@ class Ledger(History[Item]):
         """Whether the socket itself has shown the highest position before which nothing is missing."""
         view = self._view_of.get(socket)
         return view is not None and view.last is not None and view.last == self.high and not view.stale
+
+    def silent(self, socket: int) -> None:
+        """A socket that lives has shown nothing for so long that it will not show what is missing."""
+        view = self._view_of.get(socket)
+        if view is not None:
+            view.silent = True
 
     # ------------------------------------------------------------------ items
 
@@ -151,7 +157,7 @@ class Ledger(History[Item]):
         lie = self._lies.known(event.item)
         if lie is not None:
             return self._note(view, lie, event.item)
-        if view.stale and not self._has_arrived(view, event):
+        if view.stale and not view.arrives(position, later=self._later(event)):
             return self._belated(event)
         seen = self.high is not None and position <= self.high
         if (seen or position in self._holes) and self._later(event):
@@ -187,6 +193,8 @@ class Ledger(History[Item]):
         return view.ordinal == missing or (held is not None and view.number > held.opens)
 
     def _hold(self, view: View[Item], event: Deliver[Item]) -> None:
+        if not self._holes:
+            self._views.listen()
         if view.last is not None:
             reason = GapReason.JUMP
         else:
@@ -257,16 +265,6 @@ class Ledger(History[Item]):
         stash, view.stash = view.stash, []
         for digest, item in stash:
             self._note(view, digest, item)
-
-    def _has_arrived(self, view: View[Item], event: Deliver[Item]) -> bool:
-        """Whether a socket that showed a former sequence shows the present one."""
-        if self._later(event):
-            view.stale = 0
-            return True
-        if position_goes_back := event.position < view.after:
-            view.stale -= 1
-        view.moved_to(event.position)
-        return position_goes_back and not view.stale
 
     def _belated(self, event: Deliver[Item]) -> Verdict:
         """An event of a former sequence; what is new there has no place any more."""

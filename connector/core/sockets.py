@@ -11,6 +11,11 @@ from connector.model import Token
 
 OVERLAP_MAX_S = 2.0
 QUIET_MAX_S = 1.0
+SILENCE_MAX_S = 10.0
+"""A socket that was asked for what is missing and shows nothing for so long, although it lives, has nothing to show: as
+long as a platform may take for a handshake. Less where tokens live so short that no socket gets as old."""
+_SILENCE_MIN_S = 1.0
+_SIGNS = 10
 
 
 @dataclass(slots=True)
@@ -19,7 +24,8 @@ class Socket:
 
     ``replaces``: the generation of the socket whose place it is to take; ``sequential``: that one was closed before the
     dial. ``heard_at``: when the peer last gave a sign of life, the handshake not counted; ``event_at``: when it last
-    brought something. Silence counts from ``watched_from`` at the earliest.
+    brought something. Silence counts from ``watched_from`` at the earliest. ``silent_s``: how long it has brought
+    nothing although it lives.
     """
 
     id: int
@@ -32,6 +38,7 @@ class Socket:
     event_at: float | None = None
     watched_from: float = 0.0
     ping_at: float = 0.0
+    silent_s: float = 0.0
     advanced: bool = False
     caught_up: bool = False
 
@@ -44,10 +51,42 @@ class Socket:
         """It is read from now on: silence counts."""
         self.watched_from = now
         self.ping_at = now + policy.ping_s
+        self.silent_s = 0.0
+
+    def lives(self, now: float) -> None:
+        """A sign of life without content. Of a longer pause between two no more counts than the peer answers for."""
+        self.silent_s += min(now - self._last_sign(), 2 * self.sign_s)
+        self.heard_at = now
+
+    def expect(self, now: float, *, new: bool) -> None:
+        """Something is missing that it may show, or will be (``new``): let it say often that it lives."""
+        if new:
+            self.silent_s = 0.0
+        else:
+            self.ping_at = min(self.ping_at, now + self.sign_s)
+
+    def pinged(self, now: float, policy: Policy, *, expected: bool) -> None:
+        """A ping goes out; ``expected``: something is missing."""
+        self.ping_at = now + (min(policy.ping_s, self.sign_s) if expected else policy.ping_s)
+
+    def brings(self, now: float) -> None:
+        """Items arrived."""
+        self.heard_at = self.event_at = now
+        self.silent_s = 0.0
+
+    @property
+    def sign_s(self) -> float:
+        """How often it is asked for a sign of life while it is to show what is missing."""
+        return self._patience_s / _SIGNS
+
+    @property
+    def fell_silent(self) -> bool:
+        """Whether what it has not shown by now it will not show."""
+        return self.silent_s >= self._patience_s
 
     def silent_at(self, policy: Policy) -> float:
         """When it will have been silent for too long."""
-        return max(self.watched_from, self.heard_at or 0.0) + policy.silence_s
+        return self._last_sign() + policy.silence_s
 
     def open_for(self, now: float) -> float:
         """Seconds since the handshake."""
@@ -64,6 +103,13 @@ class Socket:
     def delivers_since(self, other: Socket) -> bool:
         """Whether it has delivered since the other was opened."""
         return self.event_at is not None and other.opened_at is not None and self.event_at >= other.opened_at
+
+    @property
+    def _patience_s(self) -> float:
+        return min(SILENCE_MAX_S, max(_SILENCE_MIN_S, 2 * self.token.buffer_s))
+
+    def _last_sign(self) -> float:
+        return max(self.watched_from, self.heard_at or 0.0)
 
 
 def overlap_deadline(new: Socket, old: Socket) -> float:

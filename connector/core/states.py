@@ -126,6 +126,13 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """Tell the ledger: the socket lives, and will not show what is missing."""
+
+    socket: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportDead:
     """Tell the token service that a generation is dead."""
 
@@ -151,4 +158,4 @@ class Setback:
     next_at_s: float | None
 
 
-Command = Dial | Close | Ping | ReportDead | Rotated | Setback
+Command = Dial | Close | Ping | Silent | ReportDead | Rotated | Setback

@@ -24,7 +24,8 @@ class View(Generic[Item]):
     """A socket, the ``number``-th that was opened, resuming at or after ``asked``.
 
     ``stepped_back``: the last event it showed goes back, and nobody knows yet what that means; unreadable items since
-    then are in ``stash``. ``stale``: so many resets before the present epoch is what it still shows.
+    then are in ``stash``. ``stale``: so many resets before the present epoch is what it still shows. ``silent``: it
+    will not show what is missing.
     """
 
     number: int
@@ -36,6 +37,7 @@ class View(Generic[Item]):
     stepped_back: bool = False
     stash: list[tuple[str, Item]] = field(default_factory=list)
     stale: int = 0
+    silent: bool = False
 
     @property
     def after(self) -> int:
@@ -45,6 +47,7 @@ class View(Generic[Item]):
     def moved_to(self, position: int) -> None:
         """It showed an event."""
         self.last = position
+        self.silent = False
         if self.ordinal:
             self.ordinal = 0
             self.hashes = Counter()
@@ -69,6 +72,16 @@ class View(Generic[Item]):
             return None
         del self.leaps[-len(taken_back) :]
         return taken_back[0]
+
+    def arrives(self, position: int, *, later: bool) -> bool:
+        """Whether it, which showed a former sequence, shows the present one. ``later``: than any event seen."""
+        if later:
+            self.stale = 0
+            return True
+        if position_goes_back := position < self.after:
+            self.stale -= 1
+        self.moved_to(position)
+        return position_goes_back and not self.stale
 
     def back_to(self, leap: Leap) -> None:
         """As if it had never leapt."""
@@ -98,7 +111,12 @@ class Views(Generic[Item]):
         """Whether every socket shows nothing but events of the present epoch."""
         return not any(view.ordinal or view.stale for view in self)
 
+    def listen(self) -> None:
+        """Something is missing: whoever was silent until now may still show it."""
+        for view in self:
+            view.silent = False
+
     def skipping(self, high: int) -> list[View[Item]]:
-        """The sockets, if all of them have shown something beyond ``high``; those of a former epoch don't matter."""
+        """The sockets, if none will show what is behind ``high``; those of a former epoch don't matter."""
         views = [view for view in self if not view.stale]
-        return views if all(view.last is not None and view.last > high for view in views) else []
+        return views if all(view.silent or (view.last is not None and view.last > high) for view in views) else []

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from connector.core.handover import Handover
 from connector.core.reconnect import NetworkPolicy
-from connector.core.states import Close, Command, Dial, Ping, Policy, ReportDead, Rotated, Setback, State, Why
+from connector.core.states import Close, Command, Dial, Ping, Policy, ReportDead, Rotated, Setback, Silent, State, Why
 from connector.core.steps import HoleState
 from connector.model import DialFailure, FailureKind, Token
 
@@ -67,6 +67,10 @@ class HandoverMachine(RuleBasedStateMachine):
                     self.gone.append(socket)
                     self.open.pop(socket, None)
                     self.dialling.pop(socket, None)
+                case Silent(socket):
+                    assert socket in self.open
+                    assert self.handover._hole is HoleState.WAIT  # noqa: SLF001 - what it was told last
+                    assert self.now >= self.open[socket][0] + 1.0
                 case Ping(socket):
                     assert socket in self.open
                     assert not self.handover.paused
@@ -219,7 +223,9 @@ class HandoverMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def pong(self, data: st.DataObject) -> None:
         """The peer lives."""
-        self.handover.heard(data.draw(st.sampled_from(sorted(self.open))), self.now)
+        before = self.handover.backoff.failures
+        self.was_open = dict(self.open)
+        self.fact(self.handover.heard(data.draw(st.sampled_from(sorted(self.open))), self.now), before)
 
     @precondition(lambda self: not self.handover.paused)
     @rule()
@@ -242,7 +248,7 @@ class HandoverMachine(RuleBasedStateMachine):
         state = self.handover.state
         assert self.handover.dial_failed(socket, DialFailure(FailureKind.UNAUTHORIZED, ""), self.now) == []
         assert self.handover.closed(socket, code, self.now) == []
-        self.handover.heard(socket, self.now)
+        assert self.handover.heard(socket, self.now) == []
         told = self.handover.progressed(socket, self.now, fresh=True, caught_up=True, hole=HoleState.PROBE)
         assert told == []
         assert self.handover.opened(socket, self.now) == [Close(socket, 1000, "not needed")]

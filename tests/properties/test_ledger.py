@@ -234,6 +234,15 @@ class LedgerMachine(RuleBasedStateMachine):
         """A socket ends."""
         self.closes(data.draw(st.sampled_from(sorted(self.platform.sockets))))
 
+    @precondition(lambda self: self.world in {"loss", "noise"})
+    @precondition(lambda self: not all(socket.ahead for socket in self.platform.sockets.values()))
+    @rule(data=st.data())
+    def falls_silent(self, data: st.DataObject) -> None:
+        """A socket has shown all there is, and lives."""
+        silent = [number for number, socket in sorted(self.platform.sockets.items()) if not socket.ahead]
+        self.ledger.silent(data.draw(st.sampled_from(silent)))
+        self.settle()
+
     @precondition(lambda self: self.world == "loss" and self.platform.sockets)
     @rule(data=st.data(), items=st.integers(1, 4))
     def skips(self, data: st.DataObject, items: int) -> None:

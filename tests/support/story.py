@@ -110,8 +110,7 @@ class Story:
         machine = self.handover
         socket = self.open[-1] if word in {"new_event", "new_duplicate", "caught_up"} else self.open[0]
         if word == "pong":
-            machine.heard(socket, self.now)
-            return []
+            return machine.heard(socket, self.now)
         fresh, hole = word != "new_duplicate", machine._hole  # noqa: SLF001 - what it was told last
         return machine.progressed(socket, self.now, fresh=fresh, caught_up=word == "caught_up", hole=hole)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from connector.core.sockets import Socket, judge_overlap, overlap_deadline
-from connector.core.states import Close, Policy, Rotated, Setback, State, Why
+from connector.core.states import Close, Ping, Policy, Rotated, Setback, Silent, State, Why
 from connector.core.steps import HoleState
 from connector.model import Token
 from tests.support.story import Story
@@ -130,3 +132,51 @@ def test_overlap_of_a_short_life() -> None:
         story.tell(word)
     assert story.state is State.OVERLAP
     assert story.tell("0.01")[0] == Close(1, 1000, "token refresh")
+
+
+def answered(story: Story, pauses_s: list[float]) -> list[bool]:
+    """A sign of life after each pause; returns after which of them the socket counts as silent."""
+    told = []
+    for pause_s in pauses_s:
+        story.tell(str(pause_s))
+        told.append(story.tell("pong") == [Silent(story.open[-1])])
+    return told
+
+
+ASKED = "token opened suspected due opened event due waiting "
+
+
+def test_probe_that_lives_and_shows_nothing() -> None:
+    """Asked once a second for a sign of life; ten seconds of silence with an answer each are proof."""
+    story = Story(ASKED)
+    pings = [at for at, command in story.log if command == Ping(2)]
+    assert answered(story, [1.0] * 9) == [False] * 8 + [True]  # a second had passed before the old one was closed
+    later = [at for at, command in story.log if command == Ping(2) and at not in pings]
+    assert [round(b - a, 6) for a, b in pairwise(later)] == [1.0] * (len(later) - 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "pauses_s", "told"),
+    [
+        ("", [30.0, 1.0, 1.0, 1.0], [False] * 4),  # frozen for long: no more than two seconds of it count
+        ("", [2.0, 2.0, 2.0, 2.0, 2.0], [False] * 4 + [True]),
+        ("5 pong new_event waiting", [2.0, 2.0, 2.0, 2.0], [False] * 4),  # it brings something: from the beginning
+        ("5 pong pause 3 resume", [2.0, 2.0, 2.0, 2.0], [False] * 4),  # nobody read it
+        ("5 pong whole waiting", [2.0, 2.0, 2.0, 2.0], [False] * 4),  # another hole
+        ("whole", [2.0, 2.0, 2.0, 2.0, 2.0, 2.0], [False] * 6),  # nothing is missing
+    ],
+)
+def test_silence_that_is_none(words: str, pauses_s: list[float], told: list[bool]) -> None:
+    """Only a peer that answers, is read, and brings nothing while something is missing is silent."""
+    assert answered(Story(ASKED + words), pauses_s) == told
+
+
+def test_silence_of_short_lived_tokens() -> None:
+    """No socket gets as old as ten seconds: two buffers are enough, which every socket lives to see."""
+    token = Token("t", 1, 0.0, None, 1.5)
+    socket = Socket(1, token, Why.PROBE)
+    socket.opened(OPENED, Policy())
+    for tenth in range(1, 11):
+        assert not socket.fell_silent
+        socket.lives(OPENED + tenth * 0.3)
+    assert socket.fell_silent

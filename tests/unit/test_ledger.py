@@ -167,6 +167,36 @@ def test_gap_tells_the_times_around_it() -> None:
     assert (gap.gap.epoch, gap.gap.first_time_ms, gap.gap.last_time_ms) == (0, 10, 40)
 
 
+def test_silence_is_skipping() -> None:
+    """A socket dialled since that lives and shows nothing proves the hole; one that was there before asks for it."""
+    desk = Desk()
+    desk.shows("1 4")
+    desk.opens(2)
+    desk.ledger.silent(2)
+    assert desk.ledger.hole() is HoleState.PROVEN
+    assert desk.proves() == ["gap 2-3 jump", "4"]
+    assert desk.shows("5", socket=2) == ["5"]
+    desk.shows("8")
+    assert desk.ledger.hole() is HoleState.WAIT  # silent before, it may show these
+    desk.ledger.silent(2)
+    assert desk.ledger.hole() is HoleState.PROBE
+
+
+def test_silent_socket_that_speaks_after_all() -> None:
+    """What it shows is what counts."""
+    desk = Desk()
+    desk.shows("1 5")
+    desk.opens(2)
+    desk.ledger.opened(3, 1)
+    desk.ledger.silent(2)
+    assert desk.ledger.hole() is HoleState.WAIT
+    assert desk.shows("2", socket=2) == ["2"]
+    desk.ledger.silent(3)
+    desk.ledger.silent(9)
+    assert desk.ledger.hole() is HoleState.WAIT
+    assert desk.shows("3 4", socket=2) == ["3", "4", "5"]
+
+
 def test_two_sockets_that_skip_together_prove_nothing() -> None:
     """Both were dialled before it arose: a live feed's hiccup shows on both."""
     desk = Desk(sockets=2)
