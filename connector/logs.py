@@ -16,6 +16,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from connector.log_repeats import Repeats
+
 _HIDDEN: Final = "***"
 _SECRET_KEY: Final = re.compile(
     r"authorization|cookie|passw|secret|passphrase|assertion|credential|private[_-]?key|api[_-]?key"
@@ -34,6 +36,7 @@ _SECRET_TEXT: Final = (
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@]*@"), rf"\1{_HIDDEN}@"),  # user:password@ in a URL
 )
 _NOISY: Final = {"aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
+_REPETITIVE: Final = "connector.kafka.librdkafka"
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
@@ -58,6 +61,7 @@ def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
     root.setLevel(number)
     for name, least in _NOISY.items():
         logging.getLogger(name).setLevel(max(least, number))
+    logging.getLogger(_REPETITIVE).filters[:] = [Repeats()]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
