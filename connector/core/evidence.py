@@ -92,6 +92,8 @@ class StreamEvidence:
         place = letter.after_position if letter.position is None else letter.position
         if self._within is None or place is None or self._within.first <= place <= self._within.last:
             self._dead_letters.append(letter)
+        elif letter.position is not None and letter.epoch is not None:
+            self._outside(self._epoch(letter.epoch), letter.position, letter.position)
 
     def gap(self, gap: GapRecord) -> None:
         """A gap record; without positions it is only reported."""
