@@ -132,6 +132,17 @@ class InHand:
                 return first
         return None
 
+    def replace_where(self, unfit: Callable[[Entry], bool], refuse: Refuse) -> int:
+        """Put dead letters in the place of all unfit entries in hand; returns how many there were."""
+        replaced = 0
+        for i, batch in enumerate(self._pending):
+            found = sum(map(unfit, batch.entries))
+            if found:
+                replaced += found
+                entries = [refuse(batch.stream, entry) if unfit(entry) else entry for entry in batch.entries]
+                self._pending[i] = replace(batch, entries=entries)
+        return replaced
+
     # ------------------------------------------------------------------ what Kafka says
 
     def reconcile(self, read: Mapping[str, Checkpoint]) -> list[Rewound]:

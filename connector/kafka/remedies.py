@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from confluent_kafka import KafkaException
@@ -54,7 +54,7 @@ class Remedies:
 
         ``writes``: its streams, each with its topics. Returns how long to wait before the next producer, in seconds.
         """
-        if doubt.cure is Cure.SPLIT and records and (not self._bisection.failed(records) or self._replace_first(doubt)):
+        if doubt.cure is Cure.SPLIT and records and self._split(doubt, records, writes):
             return 0.0
         if doubt.cure is Cure.TOPIC and self._suspend(writes, failures):
             return 0.0
@@ -62,14 +62,30 @@ class Remedies:
         wait_s = min(_RETRY_MAX_S, 0.05 * 2.0 ** min(self._setbacks, 10))
         return max(wait_s, _HEAR_GROUP_S) if doubt.cure is Cure.FENCED else wait_s
 
-    def _replace_first(self, doubt: Doubt) -> bool:
-        """The dead letter of the only record in place of it; False where it is one that Kafka refuses too."""
+    def _split(self, doubt: Doubt, records: int, writes: Writes) -> bool:
+        """Records at fault give way to their dead letters, or fewer are sent at a time until the one is found.
+
+        False where it is a dead letter that Kafka refuses too.
+        """
+
+        def refuse(stream: str, entry: Entry) -> Entry:
+            return self.refuse(stream, entry, str(doubt))
+
         try:
-            self._hand.replace_first(lambda stream, entry: self.refuse(stream, entry, str(doubt)))
+            if not self._hand.replace_where(self._too_large(writes), refuse) and self._bisection.failed(records):
+                self._hand.replace_first(refuse)
         except Doubt as stuck:
             _log.error("lane %d cannot go on: %s", self._lane, stuck)
             return False
         return True
+
+    def _too_large(self, writes: Writes) -> Callable[[Entry], bool]:
+        """Which records are larger than their topics allow at this moment: these need not be searched for."""
+        try:
+            limits = self._services.topics.limits({topic for _, topic in writes})
+        except KafkaException:
+            limits = {}
+        return lambda entry: entry.topic in limits and len(entry.value) > limits[entry.topic].max_message_bytes
 
     def refuse(self, stream: str, entry: Entry, reason: str) -> Entry:
         """The dead letter of an entry that Kafka does not take; one that is refused itself is cut, or raises Doubt."""

@@ -67,7 +67,7 @@ class Transactor:
             still()
             try:
                 self._producer.init_transactions(_INIT_STEP_S)
-            except KafkaException as error:
+            except (KafkaException, SystemError) as error:
                 inner = kafka_error(error)
                 if inner is None or inner.fatal() or not inner.retriable():
                     raise self._doubt("init", error) from error
@@ -100,6 +100,8 @@ class Transactor:
                 if cure(error_name(error))[0] is Cure.SPLIT:
                     raise RecordRefusedError(error_name(error)) from error
                 raise self._doubt("produce", error) from error
+            except SystemError as error:
+                raise self._doubt("produce", error) from error
             else:
                 return
 
@@ -111,7 +113,7 @@ class Transactor:
                 self._producer.produce(topic, value, stream, partition=partition, on_delivery=report)
             except BufferError:
                 self._make_room()
-            except KafkaException as error:
+            except (KafkaException, SystemError) as error:
                 raise self._doubt("checkpoint", error) from error
             else:
                 return
@@ -180,4 +182,8 @@ class Transactor:
         self.poll(_STEP_S / 5)
 
     def _doubt(self, during: str, error: BaseException) -> Doubt:
-        return Doubt(during, cure(error_name(error))[0], describe(error))
+        name = error_name(error)
+        if name == "_STATE":  # a record failed before, under way: what is called then only hears that it was too late
+            name = self.cause()
+            return Doubt(during, cure(name)[0], f"{name}: {cure(name)[1]}")
+        return Doubt(during, cure(name)[0], describe(error))

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connector.core.boundary import CommitPolicy
 from connector.kafka import client, transactor
@@ -166,15 +166,43 @@ def test_transaction_timed_out_by_the_broker_starts_over(site: Site, monkeypatch
     assert site.judge(range(1, 11)).held
 
 
+def _error(code: int, **traits: bool) -> KafkaException:
+    return KafkaException(KafkaError(code, "by the test's order", **traits))
+
+
+_ERRORS: dict[str, Exception] = {
+    "SystemError": SystemError("returned a result with an exception set"),  # a fatal error met a callback
+    "retriable": _error(KafkaError.COORDINATOR_NOT_AVAILABLE, retriable=True),
+    "timed out": _error(KafkaError._TIMED_OUT, retriable=True),  # noqa: SLF001 - librdkafka's public constant
+    "abortable": _error(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, txn_requires_abort=True),
+    "fatal": _error(KafkaError._FATAL, fatal=True),  # noqa: SLF001 - librdkafka's public constant
+    "fenced": _error(KafkaError._FENCED, fatal=True),  # noqa: SLF001 - librdkafka's public constant
+    "timed out by the broker": _error(KafkaError.INVALID_PRODUCER_EPOCH, txn_requires_abort=True),
+    "forbidden id": _error(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True),
+    "forbidden group": _error(KafkaError.GROUP_AUTHORIZATION_FAILED, txn_requires_abort=True),
+    "disk": _error(KafkaError.KAFKA_STORAGE_ERROR, retriable=True),
+    "unknown": _error(KafkaError.UNKNOWN),
+}
+
+
 class _FaultyProducer(Producer):
-    """Fails once, as librdkafka's binding does where a fatal error meets a callback."""
+    """Fails once, in the method of this name."""
 
     faulty = ""
+    error: Exception = _ERRORS["SystemError"]
 
     def _fail(self, method: str) -> None:
         if type(self).faulty == method:
             type(self).faulty = ""
-            raise SystemError("returned a result with an exception set")
+            raise type(self).error
+
+    def init_transactions(self, timeout: float = -1) -> None:
+        self._fail("init_transactions")
+        super().init_transactions(timeout)
+
+    def produce(self, topic: str, *arguments: Any, **named: Any) -> None:  # noqa: ANN401  # passed on as they are
+        self._fail("checkpoint" if topic.endswith(".checkpoints") else "produce")
+        super().produce(topic, *arguments, **named)
 
     def begin_transaction(self) -> None:
         self._fail("begin_transaction")
@@ -193,26 +221,34 @@ class _FaultyProducer(Producer):
         super().send_offsets_to_transaction(*arguments)
 
     def commit_transaction(self, timeout: float = -1) -> None:
-        super().commit_transaction(timeout)
         self._fail("commit_transaction")
+        super().commit_transaction(timeout)
+        self._fail("committed")
 
 
-@pytest.mark.parametrize(
-    "call", ["begin_transaction", "poll", "flush", "send_offsets_to_transaction", "commit_transaction"]
-)
-def test_system_error_of_the_client_is_a_doubt_like_any_other(
-    site: Site, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """Whatever a call raises, even after a commit that succeeded: a new producer, and the checkpoint decides."""
+_CALLS = ["init_transactions", "begin_transaction", "produce", "poll", "flush", "checkpoint"]
+_CALLS += ["send_offsets_to_transaction", "commit_transaction", "committed"]
+
+
+@pytest.mark.parametrize("call", _CALLS)
+def test_every_class_of_error_at_every_step(site: Site, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Whatever a call raises, even after a commit that succeeded: nothing is lost, nothing is written twice."""
     monkeypatch.setattr(transactor, "Producer", _FaultyProducer)
-    _FaultyProducer.faulty = call
+    last = 0
     with site.rig() as rig:
-        rig.submit(range(1, 6))
-        rig.committed(5)
-        rig.submit(range(6, 11))
-        rig.committed(10)
-    assert not _FaultyProducer.faulty
-    assert site.judge(range(1, 11)).held
+        for error in _ERRORS.values():
+            _FaultyProducer.faulty, _FaultyProducer.error = call, error
+            if call in ("init_transactions", "send_offsets_to_transaction"):  # which only a new producer calls
+                rig.writer.hold()
+                rig.wait_state("held")
+                rig.writer.resume()
+            for _ in range(2):
+                rig.submit(range(last + 1, last + 6))
+                last += 5
+                rig.committed(last)
+            assert not _FaultyProducer.faulty
+    assert site.judge(range(1, last + 1)).held
+    assert site.dead_letters() == {}
 
 
 # ---------------------------------------------------------------- 5: a predecessor that died

@@ -123,7 +123,7 @@ class Scenario:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            stats = f"{self.note}; group {self.group}; {self.simulator.stats()}\n{await self._unready()}"
+            stats = f"{self.note}; group {self.group}; {self.simulator.stats()}\n{await self.unready()}"
             error.add_note(f"{stats}\nthe worker's log ends:\n{self._log_tail()}")
         await self.kill9()
         await self.simulator.stop()
@@ -292,7 +292,8 @@ class Scenario:
                 return int(line.split()[1]) * 1024
         raise LookupError("no VmRSS")
 
-    async def _unready(self) -> str:
+    async def unready(self) -> str:
+        """What the worker itself says is wrong with it."""
         return await unready(self.worker)
 
     def _log_tail(self) -> str:

@@ -231,6 +231,21 @@ def test_replaced_is_the_first_entry(lane: FakeLane) -> None:
     assert [entry.topic for _, _, entry in lane.log.records] == ["dead of wfm", "t"]
 
 
+def test_all_unfit_entries_are_replaced_in_their_places(lane: FakeLane) -> None:
+    """Those that are known to be too large need no search; what comes later is not looked at."""
+    lane.submit(_events(1, 3))
+    lane.submit(_events(1, 2, stream="other"))
+
+    def refuse(stream: str, entry: Entry) -> Entry:
+        return msgspec.structs.replace(entry, topic=f"dead of {stream}")
+
+    assert lane.hand.replace_where(lambda entry: entry.position == 2, refuse) == 2
+    assert lane.hand.replace_where(lambda entry: entry.position == 9, refuse) == 0
+    lane.commit(lane.fill(9, 9, 9))
+    topics = [entry.topic for _, _, entry in lane.log.records]
+    assert topics == ["t", "dead of wfm", "t", "t", "dead of other"]
+
+
 def test_nothing_to_replace() -> None:
     """Where there is no entry."""
     hand = InHand()
