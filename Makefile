@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SUPPLY := $(VENV)/supply/bin
 
-.PHONY: demo test style types bench golden release-schemas clean
+.PHONY: demo test style types bench golden release-schemas lock sbom vulnerabilities licences clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
@@ -28,6 +29,24 @@ golden: $(VENV)/.development
 release-schemas:
 	cp schemas/*.schema.json schemas/*.avsc tests/published/released/
 
+# The supply chain: what the image is made of, and what is known of it.
+UV_LOCK := $(SUPPLY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+lock: $(VENV)/.supply
+	$(UV_LOCK) pyproject.toml --output-file requirements.lock
+	$(UV_LOCK) --group build --output-file requirements-build.lock
+
+sbom: $(VENV)/.locked $(VENV)/.supply
+	$(SUPPLY)/cyclonedx-py environment $(VENV)/locked --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --output-file sbom.cdx.json
+
+vulnerabilities: $(VENV)/.supply
+	$(SUPPLY)/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
+
+licences: $(VENV)/.locked $(VENV)/.supply
+	$(SUPPLY)/pip-licenses --python $(VENV)/locked/bin/python --order license --format markdown \
+	  --fail-on 'GNU General Public License;GNU Affero General Public License' --partial-match
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -42,4 +61,15 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.pip
 
 $(VENV)/.development: pyproject.toml | $(VENV)/.pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(VENV)/.supply: pyproject.toml | $(VENV)/.pip
+	$(PYTHON) -m venv --without-pip $(VENV)/supply
+	$(BIN)/python -m pip --python $(SUPPLY)/python install --quiet --group supply
+	@touch $@
+
+# The locked dependencies alone, as in the image.
+$(VENV)/.locked: requirements.lock | $(VENV)/.pip
+	$(PYTHON) -m venv --clear --without-pip $(VENV)/locked
+	$(BIN)/python -m pip --python $(VENV)/locked/bin/python install --quiet --require-hashes -r requirements.lock
 	@touch $@

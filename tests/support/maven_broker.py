@@ -25,7 +25,7 @@ from tests.support.endtxn_proxy import EndTxnProxy
 from tests.support.processes import Child, listening
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _POM: Final = Path(__file__).with_name("pom.xml")
 _CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -70,11 +70,23 @@ class MavenBroker:
     ``broker.proxy.bootstrap`` stay behind the proxy, those of ``broker.bootstrap`` never meet it.
     """
 
-    def __init__(self, directory: Path, *, proxied: bool = False, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        proxied: bool = False,
+        settings: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
+    ) -> None:
+        """``listeners``: more of them, each with its protocol (``SSL``, ``SASL_SSL``); see :meth:`bootstrap_of`."""
         self._java = _java()
         self._classpath = f"{_jars()}/*"
         self._directory = directory
         self._settings = dict(settings or {})
+        self._protocols = dict(listeners or {})
+        self._more: dict[str, int] = {}
+        self._java_options = tuple(java_options)
         self._proxy = EndTxnProxy() if proxied else None
         self._child: Child | None = None
         self._started_once = False
@@ -86,6 +98,10 @@ class MavenBroker:
     def bootstrap(self) -> str:
         """``host:port`` of the listener without a proxy; the same across restarts."""
         return f"127.0.0.1:{self._port}"
+
+    def bootstrap_of(self, listener: str) -> str:
+        """``host:port`` of one of the further listeners."""
+        return f"127.0.0.1:{self._more[listener]}"
 
     @property
     def proxy(self) -> EndTxnProxy:
@@ -138,6 +154,7 @@ class MavenBroker:
 
     def _launch(self) -> Child:
         options = ["-Xmx768m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        options += self._java_options
         command = [self._java, *options, "-cp", self._classpath, "kafka.Kafka", str(self._properties_file)]
         return Child(command, self._directory / "broker.log")
 
@@ -158,9 +175,11 @@ class MavenBroker:
         return self._directory / "server.properties"
 
     def _choose_ports(self) -> None:
-        self._port, controller, second = free_ports(3)
-        listeners = {"PLAINTEXT": self._port, "CONTROLLER": controller}
-        advertised = {"PLAINTEXT": self._port}
+        self._port, controller, second, *more = free_ports(3 + len(self._protocols))
+        self._more = dict(zip(self._protocols, more, strict=True))
+        listeners = {"PLAINTEXT": self._port, "CONTROLLER": controller, **self._more}
+        advertised = {"PLAINTEXT": self._port, **self._more}
+        protocols = [f"{name}:{protocol}" for name, protocol in self._protocols.items()]
         if self._proxy is not None:
             self._proxy.target = ("127.0.0.1", second)
             listeners["PROXY"] = second
@@ -169,6 +188,7 @@ class MavenBroker:
             **_DEFAULTS,
             "listeners": _listeners(listeners),
             "advertised.listeners": _listeners(advertised),
+            "listener.security.protocol.map": ",".join([_DEFAULTS["listener.security.protocol.map"], *protocols]),
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "log.dirs": str(self._directory / "data"),
             **self._settings,
