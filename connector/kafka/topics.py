@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
+from connector.core.topic_rules import COMPACTED, DATED_BY_BROKER, KEPT, TopicSpec
 from connector.core.transaction import Cure, cure
 from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.checkpoints import read_lanes
@@ -18,14 +19,6 @@ from connector.model import TopicLimits
 
 _REQUEST_S = 5.0
 _APPEAR_S = 0.05
-_COMPACTED = {
-    "cleanup.policy": "compact",
-    "segment.bytes": str(4 * 1024 * 1024),
-    "min.cleanable.dirty.ratio": "0.01",
-    "delete.retention.ms": "60000",
-    "message.timestamp.type": "LogAppendTime",
-}
-_KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "LogAppendTime"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +39,16 @@ class Topics:
         self._lanes = lanes
         self._plan = plan
 
+    def wanted(self, event_topics: Iterable[str]) -> list[TopicSpec]:
+        """Every topic the bridge writes to, as it would be made; the checkpoints first."""
+        client = self._client
+        return [
+            TopicSpec(client.checkpoints_topic, self._lanes, COMPACTED, reads=True),
+            TopicSpec(client.gaps_topic, -1, KEPT),
+            TopicSpec(client.dead_letter_topic, -1, DATED_BY_BROKER),
+            *(TopicSpec(topic, self._plan.partitions) for topic in event_topics),
+        ]
+
     def ensure(self, event_topics: Iterable[str]) -> None:
         """Make what is missing.
 
@@ -55,17 +58,16 @@ class Topics:
         ``KafkaException`` where Kafka does not answer.
         """
         client, plan = self._client, self._plan
-        wanted = {
-            client.checkpoints_topic: (self._lanes, _COMPACTED),
-            client.gaps_topic: (-1, _KEPT),
-            client.dead_letter_topic: (-1, {"message.timestamp.type": "LogAppendTime"}),
-            **{topic: (plan.partitions, {}) for topic in event_topics},
-        }
         there = self._partitions()
         missing = [
-            NewTopic(topic, num_partitions=partitions, replication_factor=plan.replication_factor, config=config)
-            for topic, (partitions, config) in wanted.items()
-            if topic not in there
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=plan.replication_factor,
+                config=dict(topic.config),
+            )
+            for topic in self.wanted(event_topics)
+            if topic.name not in there
         ]
         made = self._create(missing) if missing and plan.create else set()
         if made:
@@ -77,11 +79,11 @@ class Topics:
                 "to describe, read and write it?"
             )
         if lanes is None:
-            raise PrerequisiteError(self._how_to_create(client.checkpoints_topic, _COMPACTED))
-        self._check_lanes(lanes)
+            raise PrerequisiteError(self._how_to_create())
+        self.check_lanes(lanes)
 
-    def _check_lanes(self, partitions: int) -> None:
-        """Configuration, partitions and the ``$lanes`` record agree (rule 10)."""
+    def check_lanes(self, partitions: int) -> None:
+        """Configuration, partitions and the ``$lanes`` record agree (rule 10); raises ``LaneMismatchError``."""
         topic, made_for = self._client.checkpoints_topic, read_lanes(self._client)
         if made_for not in (None, partitions):
             raise LaneMismatchError(
@@ -154,7 +156,7 @@ class Topics:
             except KafkaException as error:
                 code = error.args[0].code()
                 if topic == self._client.checkpoints_topic and code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    raise PrerequisiteError(self._how_to_create(topic, _COMPACTED)) from error
+                    raise PrerequisiteError(self._how_to_create()) from error
                 if code in {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}:
                     continue
                 if code != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -174,11 +176,11 @@ class Topics:
             time.sleep(_APPEAR_S)
         return there
 
-    def _how_to_create(self, topic: str, config: dict[str, str]) -> str:
-        settings = " ".join(f"--config {name}={value}" for name, value in config.items())
+    def _how_to_create(self) -> str:
+        checkpoints = self.wanted(())[0]
         return (
-            f"topic {topic} is missing and may not be made by the bridge; make it: kafka-topics --create --topic "
-            f"{topic} --partitions {self._lanes} {settings}"
+            f"topic {checkpoints.name} is missing and may not be made by the bridge; make it: "
+            f"{checkpoints.how_to_create()}"
         )
 
 

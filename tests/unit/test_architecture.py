@@ -13,7 +13,7 @@ _PACKAGE = "connector"
 _IO = ("platforms", "auth", "kafka", "web")
 _COMPOSERS = (  # the composition root, what it is made of, and what stands on top of it
     *("app", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer"),
-    *("demo", "commands", "cli", "__main__"),
+    *("check", "demo", "commands", "cli", "__main__"),
 )
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}
 _ASYNC_SYNTAX = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
@@ -24,7 +24,7 @@ _LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("demo",),
+    ("check", "demo"),
     ("app",),
     ("assembly",),
     ("supervisor",),
