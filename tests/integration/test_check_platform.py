@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import trustme
 
+from connector.auth.redis_link import RedisPlan
 from connector.check.platforms import PlatformCheck
+from connector.check.shared_tokens import check_redis
 from connector.core.finding import Finding, State
 from connector.settings import Settings
 from connector.simulator import Simulator
 from tests.support.bridge_process import configuration
+from tests.support.redis_server import own_redis
 from tests.support.scenario import platform
 
 
@@ -133,3 +137,15 @@ async def test_bridge_that_runs_is_not_disturbed(simulator: Simulator, *, in_ser
     assert single["streams.wfm: handshake"].state is State.SKIPPED
     assert not simulator.ledger("wfm")["sockets"]
     assert "streams.wfm: handshake" in await _check(simulator.base_url, handover="sequential")
+
+
+async def test_redis_away_and_not_letting_in(tmp_path: Path) -> None:
+    """Optional, and so a finding only where it is configured; no URL, no password in it."""
+    away = await check_redis(RedisPlan("redis://user:hush-33@127.0.0.1:1"))
+    assert (away.state, "hush-33" in repr(away)) == (State.FAILS, False)
+    with own_redis(tmp_path, ("requirepass", "right")) as server:
+        wrong = await check_redis(RedisPlan(server.url, password="hush-34"))
+        right = await check_redis(RedisPlan(server.url, password="right"))
+    assert "refuses the user" in wrong.detail
+    assert "hush-34" not in repr(wrong)
+    assert right.state is State.OK
