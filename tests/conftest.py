@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from tests.support.maven_broker import MavenBroker
 
 
-hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
-hypothesis.settings.load_profile("unhurried")
+if "CI" not in os.environ:  # there Hypothesis takes its own profile: the same examples every time, no deadline
+    hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
+    hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_report_header() -> str:
