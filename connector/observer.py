@@ -26,6 +26,7 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.TokenDied: (logging.WARNING, "token died"),
     telemetry.HoleSuspected: (logging.WARNING, "positions did not come; asking again"),
     telemetry.GapRecorded: (logging.ERROR, "gap recorded"),
+    telemetry.Unanchored: (logging.ERROR, "no snapshot to begin at; the stream begins at the platform's present"),
     telemetry.SnapshotWritten: (logging.INFO, "snapshot written"),
     telemetry.Halted: (logging.ERROR, "stream stopped after a gap (on_gap: stop)"),
     telemetry.Suspended: (logging.ERROR, "stream suspended"),

@@ -128,7 +128,7 @@ class Rebuild:
             return await fetch_snapshot(self._plan, self._parts, None)
         left_s = max(0.0, self._patient_until - self._parts.shared.clock.now())
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(left_s):  # a token may not come either
                 return await fetch_snapshot(self._plan, self._parts, left_s)
         except TimeoutError:
             return None

@@ -112,6 +112,13 @@ class GapRecorded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Unanchored(Event):
+    """A new stream could not learn the snapshot's position within ``waited_s``: it begins without one."""
+
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotWritten(Event):
     """A snapshot stands in the topic, whole, behind ``position``."""
 

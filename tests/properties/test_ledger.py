@@ -181,7 +181,8 @@ class LedgerMachine(RuleBasedStateMachine):
             elif kind == "noise" or self.world == "sparse":
                 platform.append(LogItem(epoch, platform.head, name, None, readable=False, stands=False))
             elif kind == "lie":
-                if self.world == "lies" and platform.head > 1 and platform.log:
+                known_start = self.saved.position is not None  # else nobody could tell a lie at the very beginning
+                if self.world == "lies" and platform.head > 1 and platform.log and known_start:
                     known = [item.position for item in platform.log if item.readable]
                     back = known[claims % len(known)] if claims % 2 and known else None
                     ahead = platform.head + 1000 * platform.made + claims
