@@ -5,6 +5,8 @@ Knows nothing of Kafka clients nor of the code that wrote the records. Its memor
 
 * A position is *covered* by an event, a dead letter or a gap. Between the first and the last covered position of an
   epoch every other one is missing.
+* k dead letters without a position behind p, and then p + k + 1: they stand for what is between, and were written
+  before anybody could know.
 * A position delivered twice, as event or dead letter, is a duplicate. A gap over a delivered position is a false gap.
 * Of one key in one topic, positions never decrease, and all of its records are in one partition.
 * Positions beyond the stream's checkpoint are no evidence of a loss: a live stream is read partition by partition.
@@ -28,10 +30,14 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class _Epoch:
-    """``below``, ``above``: the epoch has something before, or behind, the positions asked for."""
+    """``below``, ``above``: the epoch has something before, or behind, the positions asked for.
+
+    ``behind``: position → how many dead letters without one stand behind it.
+    """
 
     delivered: PositionCounts = field(default_factory=PositionCounts)
     gaps: list[Span] = field(default_factory=list)
+    behind: dict[int, int] = field(default_factory=dict)
     events: int = 0
     dead_letters: int = 0
     below: bool = False
@@ -49,6 +55,14 @@ class _Epoch:
         if asked is not None and self.above:
             spans = [*spans, Span(asked.last + 1, asked.last)]
         return Span(min(span.first for span in spans), max(span.last for span in spans)) if spans else None
+
+    def lettered(self, missing: Span, asked: Span | None) -> bool:
+        """Whether dead letters stand for all of a run of positions. What is before those asked for is not known."""
+        cut = asked is not None and missing.first == asked.first
+        return any(
+            missing.last <= position + count and (position == missing.first - 1 or (cut and position < missing.first))
+            for position, count in self.behind.items()
+        )
 
 
 class StreamEvidence:
@@ -89,11 +103,11 @@ class StreamEvidence:
 
     def dead_letter(self, letter: DeadLetter) -> None:
         """A dead letter; it covers its position, if it has one."""
-        place = letter.after_position if letter.position is None else letter.position
-        if self._within is None or place is None or self._within.first <= place <= self._within.last:
+        span, asked = _place_of(letter), self._within
+        if span is None or asked is None or (span.last >= asked.first and span.first <= asked.last):
             self._dead_letters.append(letter)
         elif letter.position is not None and letter.epoch is not None:
-            self._outside(self._epoch(letter.epoch), letter.position, letter.position)
+            self._outside(self._epoch(letter.epoch), *span)
 
     def gap(self, gap: GapRecord) -> None:
         """A gap record; without positions it is only reported."""
@@ -155,6 +169,8 @@ class StreamEvidence:
                 epoch.delivered.add(letter.position)
             elif letter in seen:
                 repeated += 1
+            elif letter.after_position is not None and letter.ordinal is not None:
+                epoch.behind[letter.after_position] = max(letter.ordinal, epoch.behind.get(letter.after_position, 0))
             seen.add(letter)
         return repeated
 
@@ -185,7 +201,8 @@ class StreamEvidence:
         if covered is None or not (covered or within):
             return None
         gaps = list(joined(sorted(epoch.gaps)))
-        missing = [] if within is None else list(joined(without(epoch.delivered.absent(within), gaps)))
+        absent = [] if within is None else joined(without(epoch.delivered.absent(within), gaps))
+        missing = [span for span in absent if not epoch.lettered(span, self._within)]
         duplicated = list(joined(epoch.delivered.repeated())) if epoch.delivered.again else []
         return EpochVerdict(
             epoch=number,
@@ -221,3 +238,11 @@ class StreamEvidence:
             return 0
         first = covered.first if number > self.checkpoint.epoch else self.checkpoint.position + 1
         return self._epochs[number].delivered.within(Span(first, covered.last))
+
+
+def _place_of(letter: DeadLetter) -> Span | None:
+    """Its position; where it has none, the one it stands behind and those that it may stand for."""
+    if letter.position is not None:
+        return Span(letter.position, letter.position)
+    after = letter.after_position
+    return None if after is None else Span(after, after + (letter.ordinal or 0))

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from connector.core.checkpoint import advance, decode, encode
+from connector.core.evidence import StreamEvidence
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
+from connector.core.verdict import DeadLetter, GapRecord
 from connector.model import Batch, Checkpoint, Entry, GapReason
 
 Step = Deliver[str] | Unreadable[str] | GapFound
@@ -394,6 +396,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.heal()
         self.in_order()
         self.once()
+        self.judged()
         present = [item for item in self.platform.log if item.epoch == self.platform.epoch]
         events = [item.position for item in present if item.readable]
         if self.start is None or not events or self.behind():
@@ -405,6 +408,21 @@ class LedgerMachine(RuleBasedStateMachine):
             assert {item.name for item in present if item.readable} <= delivered
         if self.world == "sparse" or (self.world == "lies" and not self.crashed):  # a crash forgets a doubted item
             assert Counter(s.sha256 for s in steps if isinstance(s, Unreadable)) == self.platform.unreadable
+
+    def judged(self) -> None:
+        """Who judges by the records alone agrees: nothing missing, nothing twice, no gap over what was delivered."""
+        evidence, epoch = StreamEvidence("s", contiguous=self.world != "sparse"), 0
+        for step in [*self.committed, *self.pending]:
+            match step:
+                case Deliver(position, _, _):
+                    evidence.event("t", 0, b"k", epoch, position)
+                case Unreadable(after, ordinal, covers, sha256, _):
+                    evidence.dead_letter(DeadLetter(epoch, covers, after, ordinal, sha256))
+                case GapFound(gap):
+                    epoch = gap.epoch
+                    evidence.gap(GapRecord(gap.epoch, gap.first, gap.last, gap.reason))
+        verdict = evidence.verdict()
+        assert verdict.held, verdict
 
     def heal(self) -> None:
         """Dial until there is nothing more to come."""

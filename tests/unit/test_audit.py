@@ -79,6 +79,48 @@ def test_dead_letter_written_twice_is_a_duplicate() -> None:
     assert _faults(evidence.verdict()) == {"duplicated": 1}
 
 
+@pytest.mark.parametrize(
+    ("delivered", "letters", "missing"),
+    [
+        ([1, 3], [(None, 1, 1)], 0),
+        ([1, 4], [(None, 1, 1), (None, 1, 2)], 0),
+        ([1, 4], [(None, 1, 1), (3, 1, 2)], 0),  # the second waited for the event that tells
+        ([1, 4], [(None, 1, 1)], 2),
+        ([1, 2, 4], [(None, 1, 1), (None, 1, 2)], 1),  # they stood behind 1, and were noise
+        ([1, 3], [(None, 2, 1)], 1),
+    ],
+)
+def test_dead_letters_written_before_anybody_could_know(
+    delivered: list[int], letters: list[tuple[int | None, int, int]], missing: int
+) -> None:
+    """They do not say what they stand for; the next position does."""
+    evidence = StreamEvidence("s")
+    for position in delivered:
+        evidence.event("t", 0, b"k", 0, position)
+    for covers, after, ordinal in letters:
+        evidence.dead_letter(_letter(covers, epoch=0, after=after, ordinal=ordinal))
+    assert evidence.verdict().missing == missing
+
+
+@pytest.mark.parametrize("first", [5, 6, 7])
+def test_dead_letters_before_the_positions_asked_for(first: int) -> None:
+    """What they stand for reaches into the range."""
+    evidence = StreamEvidence("s", within=Span(first, 20))
+    for position in (4, 8, 9):
+        evidence.event("t", 0, b"k", 0, position)
+    for ordinal in (1, 2, 3):
+        evidence.dead_letter(_letter(None, epoch=0, after=4, ordinal=ordinal))
+    assert evidence.verdict().missing == 0
+
+
+def test_dead_letter_behind_the_positions_asked_for_tells_that_the_epoch_goes_on() -> None:
+    """What is before it, up to the end of the range, is missing."""
+    evidence = StreamEvidence("s", within=Span(1, 2))
+    evidence.dead_letter(_letter(1, epoch=0, after=0))
+    evidence.dead_letter(_letter(3, epoch=0, after=2))
+    assert evidence.verdict().missing == 1
+
+
 def test_dead_letter_without_an_epoch_belongs_to_the_newest() -> None:
     """The header may be absent."""
     evidence = _evidence([("a", 1)])
