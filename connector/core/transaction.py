@@ -14,6 +14,7 @@ class Cure(StrEnum):
 
     RENEW = "renew"  # nothing else: the outcome is unknown, or the cause is passing
     SPLIT = "split"  # a record is at fault: never send the same again, halve
+    CHECKPOINT = "checkpoint"  # the checkpoint itself is refused: no event is at fault, wait, tell
     TOPIC = "topic"  # a topic is gone or forbidden: suspend its streams
     FENCED = "fenced"  # perhaps by the lane's next owner: hear the group before the next init
     NOT_OURS = "not_ours"  # the group says that we are not a member: stop writing
@@ -50,9 +51,13 @@ _CURES: dict[str, tuple[Cure, str]] = {
 }
 
 
-def cure(error_name: str) -> tuple[Cure, str]:
-    """What to do about a Kafka error, by its protocol or librdkafka name, and its cause in a sentence."""
-    return _CURES.get(error_name, (Cure.RENEW, "an error that the bridge has no rule for"))
+def cure(error_name: str, *, of_checkpoint: bool = False) -> tuple[Cure, str]:
+    """What to do about a Kafka error, by its protocol or librdkafka name, and its cause in a sentence.
+
+    ``of_checkpoint``: it is about a checkpoint's record, not an event's.
+    """
+    found, cause = _CURES.get(error_name, (Cure.RENEW, "an error that the bridge has no rule for"))
+    return (Cure.CHECKPOINT if of_checkpoint and found is Cure.SPLIT else found), cause
 
 
 class Bisection:

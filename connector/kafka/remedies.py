@@ -56,6 +56,10 @@ class Remedies:
         """
         if doubt.cure is Cure.SPLIT and records and self._split(doubt, records, writes):
             return 0.0
+        if doubt.cure is Cure.CHECKPOINT:
+            if len({stream for stream, _ in writes}) > 1 and not self._bisection.failed(records):
+                return 0.0  # of several streams' checkpoints, together too large for one batch
+            _log.error("lane %d cannot commit: raise max.message.bytes of the checkpoint topic: %s", self._lane, doubt)
         if doubt.cure is Cure.TOPIC and self._suspend(writes, failures):
             return 0.0
         self._setbacks += 1

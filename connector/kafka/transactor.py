@@ -114,7 +114,8 @@ class Transactor:
             except BufferError:
                 self._make_room()
             except (KafkaException, SystemError) as error:
-                raise self._doubt("checkpoint", error) from error
+                what = cure(error_name(error), of_checkpoint=True)[0]
+                raise Doubt("checkpoint", what, f"{describe(error)} on {topic}") from error
             else:
                 return
 

@@ -243,7 +243,8 @@ class LaneWriter:
         failure = self._reports.telling()
         if failure is not None:
             error = self._current().cause() if cure(failure.error)[0] is Cure.RENEW else failure.error
-            raise Doubt("delivery", cure(error)[0], f"{error} on {failure.topic}")
+            what = cure(error, of_checkpoint=failure.stream is None)[0]
+            raise Doubt("delivery", what, f"{error} on {failure.topic}")
 
     # ------------------------------------------------------------------ doubts
 

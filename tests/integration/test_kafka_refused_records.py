@@ -15,10 +15,14 @@ from confluent_kafka.admin import (
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
 )
 
+from connector.core.boundary import CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
 from connector.core.instants import read_time
 from connector.core.routing import Router
@@ -93,6 +97,42 @@ def test_one_record_too_large_for_its_topic(site: Site, small_topic: str, size_b
     assert letter.headers["after_position"] == b"16"
     assert letter.headers["covers"] == b"17"
     assert letter.headers["reason"].count(b"MSG_SIZE_TOO_LARGE")
+
+
+def _limit_checkpoints(site: Site, max_bytes: int) -> None:
+    resource = ConfigResource(ConfigResource.Type.TOPIC, site.client.checkpoints_topic)
+    limit = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
+    resource.add_incremental_config(limit)
+    site.admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
+
+
+def test_refused_checkpoint_blames_no_event(site: Site) -> None:
+    """The lane waits for a topic that takes its checkpoint, and nothing becomes a dead letter meanwhile."""
+    site.make_topics()
+    _limit_checkpoints(site, 200)
+    with site.rig() as rig:
+        rig.opened()
+        rig.submit(range(1, 21))
+        rig.wait_state("MSG_SIZE_TOO_LARGE")
+        _limit_checkpoints(site, 1_000_000)
+        rig.committed(20)
+    assert site.judge(range(1, 21)).held
+    assert site.dead_letters() == {}
+
+
+def test_checkpoints_that_are_too_large_as_one_batch(site: Site) -> None:
+    """Those of fewer streams are tried together, down to one."""
+    site.make_topics()
+    _limit_checkpoints(site, 1500)
+    streams = [f"s{number}" for number in range(20)]
+    with site.rig(commit=CommitPolicy(linger_s=0.5)) as rig:
+        rig.opened()
+        for stream in streams:
+            rig.submit([1], stream=stream, urgent=False)
+        for stream in streams:
+            rig.committed(1, stream=stream)
+    assert site.dead_letters() == {}
+    assert len(site.events()) == len(streams)
 
 
 def test_record_dated_wrongly_blames_its_batch_and_is_found(site: Site) -> None:

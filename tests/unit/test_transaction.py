@@ -27,6 +27,12 @@ def test_error_has_a_cure_and_a_cause(name: str, expected: Cure) -> None:
     assert cause
 
 
+@pytest.mark.parametrize(("name", "expected"), [(name, what) for what, names in _TABLE.items() for name in names])
+def test_no_event_is_blamed_for_a_checkpoint(name: str, expected: Cure) -> None:
+    """Where an event would be looked for, there is none to be found; what else the error means stays."""
+    assert cure(name, of_checkpoint=True)[0] is (Cure.CHECKPOINT if expected is Cure.SPLIT else expected)
+
+
 @pytest.mark.parametrize("name", _CURES)
 def test_every_error_of_the_table_exists(name: str) -> None:
     """By the client's own list of names."""
