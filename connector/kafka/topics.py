@@ -19,6 +19,9 @@ from connector.model import TopicLimits
 
 _REQUEST_S = 5.0
 _APPEAR_S = 0.05
+_HOW_TO_CHANGE = (
+    'Or begin a new group at the positions of this one: docs/when-things-go-wrong.md, "Changing the number of lanes"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,12 @@ class Topics:
         if made_for not in (None, partitions):
             raise LaneMismatchError(
                 f"topic {topic} was made for {made_for} lanes and has {partitions} partitions: the number of lanes is "
-                f"fixed when the topic is made. Start with a new group and import the positions"
+                f"fixed when the topic is made. {_HOW_TO_CHANGE}"
             )
         if partitions != self._lanes:
             raise LaneMismatchError(
                 f"topic {topic} has {partitions} partitions, but the configuration says lanes: {self._lanes}. The "
-                f"number of lanes is fixed when the topic is made: set lanes: {partitions}, or start with a new group "
-                f"and import the positions"
+                f"number of lanes is fixed when the topic is made: set lanes: {partitions}. {_HOW_TO_CHANGE}"
             )
 
     def limits(self, topics: Iterable[str]) -> dict[str, TopicLimits]:

@@ -50,18 +50,22 @@ class Reader(Follower):
     def __init__(self, bootstrap: str, topic: str) -> None:
         super().__init__(bootstrap, [topic])
         self.last: dict[str, float] = {}
+        self.positions: dict[str, int] = {}
+        """The greatest position seen of each stream."""
         self._silences: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     def take(self, message: Message) -> None:
         """See :meth:`Follower.take`."""
         now = time.monotonic()
-        for name, value in cast("Headers", message.headers() or []):
-            if name == "ce_source" and isinstance(value, bytes):
-                stream = value.decode().rpartition("/")[2]
-                before = self.last.get(stream, now)
-                if now - before > SILENCE_S:
-                    self._silences[stream].append((before, now))
-                self.last[stream] = now
+        headers = dict(cast("Headers", message.headers() or []))
+        source, event = headers.get("ce_source"), headers.get("ce_id")
+        if isinstance(source, bytes) and isinstance(event, bytes):
+            stream = source.decode().rpartition("/")[2]
+            before = self.last.get(stream, now)
+            if now - before > SILENCE_S:
+                self._silences[stream].append((before, now))
+            self.last[stream] = now
+            self.positions[stream] = max(int(event.rpartition(b"/")[2]), self.positions.get(stream, 0))
 
     def silence(self, since: float) -> dict[str, float]:
         """The longest silence of each stream that ended after the instant, or has not ended; seconds."""
