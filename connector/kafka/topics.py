@@ -128,6 +128,11 @@ class Topics:
             )
         return limits
 
+    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many partitions each existing topic has. Raises ``KafkaException`` where Kafka does not answer."""
+        there = self._partitions()
+        return {topic: there[topic] for topic in topics if topic in there}
+
     def unwritable(self, topic: str) -> str | None:
         """Why a topic cannot be written, as far as its description tells; None where it tells nothing.
 

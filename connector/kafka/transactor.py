@@ -9,9 +9,9 @@ ours can end a later transaction.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from connector.core.transaction import Cure, cure
 from connector.kafka.client import RETRY_BACKOFF_S, KafkaClient, describe, error_name, kafka_error
@@ -27,6 +27,9 @@ _FLUSH_STEP_S = 0.05
 _COMMIT_PATIENCE_S = 35.0
 _INIT_STEP_S = 0.5
 _OFFSETS_S = 10.0
+_ENTER_S = 5.0
+_ENTER_KEY = "$aborted"
+"""Compacted topics want a key; nobody but a read_uncommitted reader sees it."""
 
 
 class Doubt(Exception):  # noqa: N818 - not an error: the normal end of a producer's life
@@ -158,6 +161,24 @@ class Transactor:
                 ended = time.monotonic()
                 self.ready_at = ended + _MARKERS_S
                 return ended - started
+
+    def enter(self, partitions: Iterable[TopicPartition]) -> None:
+        """Be in these partitions with a transaction: the next init aborts it, and what else is open there of ours."""
+        failures: list[str] = []
+
+        def report(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(error.name())
+
+        self.begin()
+        try:
+            for at in partitions:
+                self._producer.produce(at.topic, None, _ENTER_KEY, partition=at.partition, on_delivery=report)
+            left = self._producer.flush(_ENTER_S)
+        except (BufferError, KafkaException, SystemError) as error:
+            raise self._doubt("entering", error) from error
+        if left or failures:
+            raise Doubt("entering", Cure.RENEW, f"{left} records are not delivered {failures[:1]}")
 
     def cause(self) -> str:
         """Why the open transaction can only be aborted: reports of purged records do not say.

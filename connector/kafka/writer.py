@@ -10,19 +10,17 @@ import logging
 import threading
 import time
 
-from confluent_kafka import KafkaException
-
 from connector.core.boundary import Boundary
 from connector.core.checkpoint import LANES_KEY, encode
 from connector.core.lane import Freed, InHand
 from connector.core.transaction import Cure, cure
 from connector.errors import CheckpointVersionError
 from connector.kafka.checkpoints import LaneCheckpoints, lanes_record
-from connector.kafka.client import describe
 from connector.kafka.inbox import Inbox, InterruptedLaneError, Mode
 from connector.kafka.remedies import Remedies
 from connector.kafka.reports import DeliveryReports
 from connector.kafka.services import LaneServices
+from connector.kafka.takeover import Takeover
 from connector.kafka.transactor import SLOW_COMMIT_S, Doubt, RecordRefusedError, Transactor
 from connector.model import Batch
 
@@ -120,12 +118,8 @@ class LaneWriter:
                 raise InterruptedLaneError
             self._inbox.collect(self._hand, _OWNERSHIP_POLL_S)
         self._transactor = Transactor(services.client, self.lane, list(services.limits().values()), self._still)
-        self._transactor.initialise(self._still_needed)
-        try:
-            read = self._checkpoints.read(self._blocked)
-        except KafkaException as error:
-            raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
-        self._still_needed()  # or a lane given away would be announced, maybe to its successor in this worker
+        takeover = Takeover(self.lane, services, self._transactor, still=self._still_needed, tell=self._say)
+        read = takeover.read(self._checkpoints)
         self._check_lanes()
         for rewound in self._hand.reconcile(read):
             why = "Kafka has less than was committed" if rewound.lost else "another worker wrote a snapshot of it"
@@ -281,9 +275,8 @@ class LaneWriter:
         """While the lane opens: one that is to end and has nothing in hand need not."""
         self._inbox.still(needed=self._hand.waiting())
 
-    def _blocked(self) -> None:
-        self._still_needed()
-        self.state = "blocked: another producer's transaction is open in the lane's partition"
+    def _say(self, state: str) -> None:
+        self.state = state
 
     def _discard(self) -> None:
         if self._transactor is not None:

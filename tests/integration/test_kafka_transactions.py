@@ -12,12 +12,14 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connector.core.boundary import CommitPolicy
+from connector.core.checkpoint import encode
 from connector.kafka import client, transactor
 from connector.kafka.client import KafkaClient
 from connector.kafka.reports import DeliveryReports
-from connector.model import TopicLimits
+from connector.model import Checkpoint, TopicLimits
 from tests.support.broker import create_topic
 from tests.support.lane import PATIENCE_S, LaneRig, Site, entry
+from tests.support.orphan import forget
 
 if TYPE_CHECKING:
     from tests.support.endtxn_proxy import EndTxnProxy
@@ -268,6 +270,36 @@ def test_successor_ends_the_open_transaction_of_a_dead_predecessor(site: Site) -
         successor.committed(5)
     rig.stop(0.0)
     assert site.judge(range(1, 6)).held
+
+
+def test_transaction_that_kafka_forgot_to_end_is_aborted_by_the_next_owner(
+    site: Site, lane_broker: MavenBroker
+) -> None:
+    """Readers and the lane would wait for it for ever; ended, what was in it is written again."""
+    limits = {site.topic: TopicLimits(4)}
+    with site.rig(limits=limits) as rig:
+        rig.submit(range(1, 6))
+        rig.committed(5)
+    client = site.client
+    forgotten = Producer(client.producer(0, []))
+    forgotten.init_transactions(PATIENCE_S)
+    forgotten.begin_transaction()
+    for position in range(6, 9):
+        event = entry(site.topic, position)
+        forgotten.produce(site.topic, event.value, event.key, headers=event.headers)
+    late = encode(Checkpoint("s", position=8), "dead", 0)
+    forgotten.produce(client.checkpoints_topic, late, "s", partition=0)
+    assert forgotten.flush(PATIENCE_S) == 0
+    forget(site.bootstrap, client.transactional_id(0))
+    lane_broker.kill()
+    forgotten.purge()
+    lane_broker.start()
+    with LaneRig(site, limits=limits) as rig:
+        rig.wait_state("blocked")
+        assert rig.opened()["s"].position == 5
+        rig.submit(range(6, 10))
+        rig.committed(9)
+    assert site.judge(range(1, 10)).held
 
 
 def test_lanes_open_side_by_side(site: Site) -> None:

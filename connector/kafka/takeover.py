@@ -1,0 +1,100 @@
+"""A lane's first steps with a new producer: fence, read how far the lane has come, end what Kafka forgot to end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from connector.core.transaction import Cure
+from connector.kafka.checkpoints import LaneCheckpoints
+from connector.kafka.client import KafkaClient, describe
+from connector.kafka.services import LaneServices
+from connector.kafka.transactor import Doubt, Transactor
+from connector.model import Checkpoint
+
+_BLOCKED_S = 3.0
+"""Kafka writes the markers of what an init aborts within a second (rule 5)."""
+_REQUEST_S = 5.0
+
+_log = logging.getLogger("connector.lane")
+
+
+class Takeover:
+    """One attempt, with one transactor.
+
+    Once an init has returned, no transaction of the lane's transactional id is open, as far as the coordinator knows.
+    It can be mistaken: where a partition has no leader at the moment, because its only broker crashed, Kafka takes it
+    for deleted and never writes the marker. Readers of that partition then wait for ever, and the next commit of the
+    same producer id would commit what was left open. So a transaction of ours enters the same partitions, and the next
+    init aborts both, as the first init should have; what is lost by it is replayed, since its checkpoint goes with it.
+    """
+
+    def __init__(
+        self,
+        lane: int,
+        services: LaneServices,
+        transactor: Transactor,
+        *,
+        still: Callable[[], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        """``still`` is called between waits, and raises to give up; ``tell`` gets the state while it is blocked."""
+        self._lane = lane
+        self._services = services
+        self._transactor = transactor
+        self._still = still
+        self._tell = tell
+        self._give_up_at = 0.0
+
+    def read(self, checkpoints: LaneCheckpoints) -> Mapping[str, Checkpoint]:
+        """Fence the former owner; every stream's last checkpoint. Raises Doubt (rules 1, 2, 5, 8)."""
+        self._transactor.initialise(self._still)
+        self._give_up_at = time.monotonic() + _BLOCKED_S
+        try:
+            read = checkpoints.read(self._blocked)
+        except KafkaException as error:
+            raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
+        self._still()  # or a lane given away would be announced, maybe to its successor in this worker
+        return read
+
+    def _blocked(self) -> None:
+        self._still()
+        self._tell("blocked: another producer's transaction is open in the lane's partition")
+        if time.monotonic() < self._give_up_at:
+            return
+        services = self._services
+        client = services.client
+        topics = [client.checkpoints_topic, client.gaps_topic, client.dead_letter_topic, *services.limits()]
+        open_in = unfinished(client, services.topics.partitions(topics))
+        _log.warning("lane %d is blocked; what its producer id left open in %s is aborted", self._lane, _names(open_in))
+        self._transactor.enter(open_in)
+        raise Doubt("checkpoint", Cure.RENEW, "the lane's partition was blocked")
+
+
+def unfinished(client: KafkaClient, partitions: Mapping[str, int]) -> list[TopicPartition]:
+    """The partitions of these topics (topic → how many) in which some transaction is open.
+
+    Raises Doubt where Kafka does not answer.
+    """
+    admin = AdminClient(client.common())  # kept until the answers are here, which else never come
+    latest = {
+        TopicPartition(topic, p): OffsetSpec.latest() for topic, count in partitions.items() for p in range(count)
+    }
+    asked = [
+        admin.list_offsets(latest, isolation_level=isolation, request_timeout=_REQUEST_S)
+        for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+    ]
+    try:
+        stable, ends = ({at: f.result(2 * _REQUEST_S).offset for at, f in answers.items()} for answers in asked)
+    except (KafkaException, FutureTimeoutError) as error:
+        raise Doubt("open transactions", Cure.RENEW, describe(error)) from error
+    return [at for at, offset in stable.items() if offset < ends[at]]
+
+
+def _names(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(f"{at.topic}[{at.partition}]" for at in partitions) or "no partition"
