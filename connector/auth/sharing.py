@@ -117,7 +117,8 @@ class SharedClient:
 
     async def _adopt(self, seen: Seen) -> Grant | None:
         if seen.lock is Lock.OURS:
-            await self._store.release()
+            with suppress(SharingError):
+                await self._store.release()
         return seen.grant
 
     async def _ask(self, needs: Callable[[], Need]) -> Grant:

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trustme
 from redis import Redis
 
-from tests.support.keys import certificate
 from tests.support.redis_server import OwnRedis, own_redis
 from tests.support.token_fleet import Fleet, fleet
 
@@ -205,11 +205,13 @@ async def test_tokens_are_encrypted_at_rest(redis: OwnRedis) -> None:
 
 async def test_tls_and_an_acl_user(tmp_path: Path) -> None:
     """With the permissions that the documentation lists and no other; an unknown authority is refused."""
-    authority, key = certificate(tmp_path)
+    authority, server_files = trustme.CA(), tmp_path / "server.pem"
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(server_files))
     permissions = "on >pass +eval +get +set +del +pttl +publish +subscribe +unsubscribe +ping ~fleet-* &fleet-*"
     options = (
-        ("tls-cert-file", str(authority)),
-        ("tls-key-file", str(key)),
+        ("tls-cert-file", str(server_files)),
+        ("tls-key-file", str(server_files)),
         ("tls-auth-clients", "no"),
         ("user", "default", "off"),
         ("user", "bridge", *permissions.split()),
@@ -217,7 +219,7 @@ async def test_tls_and_an_acl_user(tmp_path: Path) -> None:
     with own_redis(tmp_path / "redis", *options, tls=True) as server:
         url = f"rediss://bridge@localhost:{server.port}/0"
         async with fleet(token_life_s=LIFE_S) as its:
-            await its.start(3, {"url": url, "password": "pass", "ca_file": str(authority)})
+            await its.start(3, {"url": url, "password": "pass", "ca_file": str(tmp_path / "ca.pem")})
             await its.all_have(1)
             assert its.count("tokens") == 1
             await a_lifetime(its, 3)
