@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from connector.core.access import UNAUTHORIZED, Asked, Guard, refused
 from connector.core.pace import Pace
-from connector.errors import ConfigurationError
+from connector.errors import ConfigurationError, PrerequisiteError
 
 MAX_REQUEST_BYTES = 65_536
 _HEADERS = {
@@ -93,6 +93,14 @@ def tls_context(certificate_file: str, key_file: str, client_ca_file: str | None
     return context
 
 
+class RequestError(Exception):
+    """Ends a request with this error; the message is for whoever asked."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer in the shape of a Kafka Connect error."""
     return web.json_response({"error_code": status, "message": message}, status=status, headers=headers)
@@ -105,6 +113,10 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
         response = await handler(request)
     except web.HTTPException as raised:
         response = _as_connect_writes(raised)
+    except RequestError as raised:
+        response = error(raised.status, str(raised))
+    except PrerequisiteError as missing:
+        response = error(503, str(missing), {"Retry-After": "5"})
     except Exception:  # noqa: BLE001 - the worker's streams have nothing to do with it
         _log.exception("a request failed", method=request.method, path=request.path)
         response = error(500, "an internal error; the worker's log has it")

@@ -1,0 +1,120 @@
+"""A fleet that does at once what it is asked, and a catalogue of its streams: for tests of the management API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from connector.core.fleet import LaneView, StreamView
+from connector.core.status import StreamStatus
+from connector.errors import PrerequisiteError
+from connector.management import Definition, Move, Place
+
+WORKER = "127.0.0.1:8083"
+_CONNECTION = {"running": "live", "paused": "stopped", "stopped": "stopped"}
+
+
+class FakeFleet:
+    """Streams in one worker's hands; ``asked`` tells what was asked of it, in order."""
+
+    def __init__(self, *names: str) -> None:
+        self.worker = WORKER
+        self.asked: list[tuple[str, str, object]] = []
+        self.away = False
+        self.unowned = False
+        """Whether no worker has the lanes: what is asked waits for one."""
+        self.places: dict[str, Place] = {name: Place(0, 4) for name in names}
+        self._views = {
+            name: StreamView(name, 0, "running", WORKER, StreamStatus(stream=name, state="live", position=4, per_s=1.5))
+            for name in names
+        }
+
+    def change(self, name: str, **fields: object) -> None:
+        """Set fields of a stream's status."""
+        status = self._views[name].status
+        for field, value in fields.items():
+            setattr(status, field, value)
+
+    async def cluster_id(self) -> str | None:
+        """See :class:`connector.management.Fleet`."""
+        return None if self.away else "MkU3OEVBNTcwNTJENDM2Qg"
+
+    async def refresh(self) -> None:
+        """See :class:`connector.management.Fleet`."""
+
+    def view(self, stream: str) -> StreamView | None:
+        """See :class:`connector.management.Fleet`."""
+        view = self._views.get(stream)
+        return replace(view, worker=None, status=None) if view is not None and self.unowned else view
+
+    def views(self) -> Sequence[StreamView]:
+        """See :class:`connector.management.Fleet`."""
+        return [view for name in sorted(self._views) if (view := self.view(name)) is not None]
+
+    def lanes(self) -> Sequence[LaneView]:
+        """See :class:`connector.management.Fleet`."""
+        return [LaneView(0, None if self.unowned else WORKER, "serving", len(self._views)), LaneView(1, None, "", 0)]
+
+    async def place(self, stream: str) -> Place | None:
+        """See :class:`connector.management.Fleet`."""
+        self._reached()
+        return self.places.get(stream)
+
+    async def steer(self, stream: str, desired: str) -> None:
+        """See :class:`connector.management.Fleet`."""
+        self._reached()
+        self.asked.append(("steer", stream, desired))
+        view = self._views[stream]
+        self._views[stream] = replace(view, desired=desired)
+        self.change(stream, state=_CONNECTION[desired])
+
+    async def restart(self, stream: str) -> None:
+        """See :class:`connector.management.Fleet`."""
+        self._reached()
+        self.asked.append(("restart", stream, None))
+
+    async def move(self, stream: str, move: Move) -> bool:
+        """See :class:`connector.management.Fleet`."""
+        self._reached()
+        self.asked.append(("move", stream, move.place))
+        if move.place is None:
+            self.places.pop(stream, None)
+        else:
+            self.places[stream] = move.place
+        return not self.unowned
+
+    def _reached(self) -> None:
+        if self.away:
+            raise PrerequisiteError("Kafka does not answer")
+
+
+class FakeCatalogue:
+    """Every stream has the same configuration."""
+
+    version = "1.2.3"
+
+    def config(self, stream: str) -> dict[str, str]:
+        """See :class:`connector.management.Catalogue`."""
+        return {"name": stream, "connector.class": "genesys-sequence", "tasks.max": "1", "topic": "t1"}
+
+    def topics(self, stream: str) -> list[str]:
+        """See :class:`connector.management.Catalogue`."""
+        del stream
+        return ["t1"]
+
+    def plugins(self) -> list[str]:
+        """See :class:`connector.management.Catalogue`."""
+        return ["genesys-sequence"]
+
+    def definitions(self) -> list[Definition]:
+        """See :class:`connector.management.Catalogue`."""
+        return [
+            Definition("name", "STRING", None, "Its name.", required=True),
+            Definition("topic", "STRING", None, "Its topic.", required=True),
+            Definition("start", "STRING", "latest", "Where it begins.", required=False),
+        ]
+
+    def faults(self, plugin: str, config: Mapping[str, str]) -> dict[str, list[str]]:
+        """See :class:`connector.management.Catalogue`."""
+        del plugin
+        return {name: ["required"] for name in ("name", "topic") if name not in config}
