@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
+import secrets
 import signal
+import socket
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -16,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from connector import __version__, plans, telemetry
 from connector import settings as configuration
 from connector.assembly import Assembly, Workshop
+from connector.board import Board
 from connector.clock import BootClock
 from connector.errors import LaneMismatchError
 from connector.kafka.topics import Topics
@@ -69,8 +74,9 @@ class Bridge:
         self._stop = asyncio.Event()
         self._exit_code = EXIT_DONE
         self._supervisor: Supervisor | None = None
-        client, metrics = plans.kafka_client(settings), Metrics()
-        clock, rng, observer = BootClock(), Random(), Observer(metrics, extra_observer)  # noqa: S311 - jitter, not secrets
+        client, metrics = replace(plans.kafka_client(settings), worker=_worker_id()), Metrics()
+        board = Board({stream.name: stream.platform for stream in settings.streams})
+        clock, rng, observer = BootClock(), Random(), Observer(metrics, board, extra_observer)  # noqa: S311 - jitter
         topics = Topics(client, AdminClient(client.common()), settings.lanes, plans.topic_plan(settings))
         self._workshop = Workshop(
             settings=settings,
@@ -142,6 +148,10 @@ class Bridge:
         if self._supervisor is None:
             return ["Kafka is not reached yet"]
         return self._supervisor.unready()
+
+
+def _worker_id() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class _Stopped(Exception):  # noqa: N818 - ends a task group, is not an error

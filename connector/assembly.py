@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,7 +73,7 @@ class Assembly:
             client=workshop.client,
             topics=workshop.watch.topics,
             lanes=workshop.settings.lanes,
-            worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            worker=workshop.client.worker,
             commit=plans.commit_policy(workshop.settings),
             budget=CommitBudget(workshop.settings.commit.max_per_second),
             limits=lambda: workshop.watch.limits,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from connector import telemetry
 from connector.core.states import State
 from connector.core.status import StreamStatus
-from connector.model import Gap
 
 _SMOOTHING = 0.3  # of each second's rate
 _WELL = frozenset({State.LIVE, State.OVERLAP, State.ROTATING, State.ROTATION_DUE})
@@ -18,7 +18,7 @@ _WELL = frozenset({State.LIVE, State.OVERLAP, State.ROTATING, State.ROTATION_DUE
 class Board:
     """The statuses of this worker's streams. All methods belong to the event loop's thread."""
 
-    def __init__(self, platform_of: dict[str, str]) -> None:
+    def __init__(self, platform_of: Mapping[str, str]) -> None:
         """``platform_of``: stream → its platform, whose token it uses."""
         self._platform_of = platform_of
         self._statuses: dict[str, StreamStatus] = {}
@@ -34,9 +34,13 @@ class Board:
         status.token_expires_ms, status.token_trouble = self._tokens.get(self._platform_of[stream], (None, ""))
         return status
 
-    def token(self, platform: str, expires_ms: int | None, trouble: str = "") -> None:
-        """A platform's token, and why there is none."""
-        self._tokens[platform] = (expires_ms, trouble)
+    def token_granted(self, platform: str, lifetime_s: float | None) -> None:
+        """A platform has a token."""
+        self._tokens[platform] = (None if lifetime_s is None else _now_ms() + round(lifetime_s * 1000), "")
+
+    def token_failed(self, platform: str, trouble: str) -> None:
+        """A request for a token failed."""
+        self._tokens[platform] = (self._tokens.get(platform, (None, ""))[0], trouble)
 
     def tick(self, elapsed_s: float) -> None:
         """About once a second: how fast events came since the last time."""
@@ -47,34 +51,14 @@ class Board:
             status.per_s = round(per_s, 2)
 
     def __call__(self, event: telemetry.Event) -> None:
-        """Take a telemetry event."""
-        status = self._of(event.stream)
-        match event:
-            case telemetry.BatchRead(_, events, _, duplicates, _, in_hand):
-                status.events += events
-                status.duplicates += duplicates
-                status.in_hand = in_hand
-            case telemetry.Committed():
-                _committed(status, event)
-            case telemetry.StreamState(_, state):
-                _moved(status, state)
-            case telemetry.Failed(_, _, detail, next_in_s, failures):
-                status.trouble, status.failures = detail, failures
-                status.next_dial_ms = None if next_in_s is None else _now_ms() + round(next_in_s * 1000)
-            case telemetry.TokenDied(_, _, cause):
-                status.trouble = cause
-            case telemetry.RotationDone(_, _, _, overlap_s):
-                status.rotations += 1
-                status.rotated_ms, status.overlap_ms = _now_ms(), round(overlap_s * 1000)
-            case telemetry.GapRecorded(_, gap):
-                status.gaps += 1
-                status.gap_ms, status.gap = _now_ms(), describe(gap)
-            case telemetry.DeadLettered():
-                status.dead_letters += 1
-            case telemetry.ReadingPaused(_, paused):
-                status.reading_paused = paused
-            case _:
-                _needs_help(status, event)
+        """Take a telemetry event; a stream that has left is forgotten."""
+        if type(event) is telemetry.StreamLeft:
+            self._statuses.pop(event.stream, None)
+            self._counted.pop(event.stream, None)
+            return
+        fold = _FOLDS.get(type(event))
+        if fold is not None:
+            fold(self._of(event.stream), event)
 
     def _of(self, stream: str) -> StreamStatus:
         status = self._statuses.get(stream)
@@ -83,36 +67,92 @@ class Board:
         return status
 
 
+def _opened(status: StreamStatus, event: telemetry.StreamOpened) -> None:
+    status.epoch, status.position = event.epoch or 0, event.position
+
+
+def _read(status: StreamStatus, event: telemetry.BatchRead) -> None:
+    status.events += event.events
+    status.duplicates += event.duplicates
+    status.in_hand = event.in_hand_events
+
+
 def _committed(status: StreamStatus, event: telemetry.Committed) -> None:
     checkpoint = event.checkpoint
     status.epoch, status.position, status.lag_s = checkpoint.epoch, checkpoint.position, event.lag_s
     status.complete_until_ms, status.committed_ms = checkpoint.complete_until_ms, _now_ms()
 
 
-def _moved(status: StreamStatus, state: str) -> None:
-    status.state, status.since_ms = state, _now_ms()
-    status.halted = status.halted and state == State.STOPPED
-    if state in _WELL:
+def _moved(status: StreamStatus, event: telemetry.StreamState) -> None:
+    status.state, status.since_ms = event.state, _now_ms()
+    status.halted = status.halted and event.state == State.STOPPED
+    if event.state in _WELL:
         status.trouble, status.fault, status.failures, status.next_dial_ms = "", "", 0, None
 
 
-def _needs_help(status: StreamStatus, event: telemetry.Event) -> None:
-    match event:
-        case telemetry.Suspended(_, topic, reason):
-            status.suspended = f"topic {topic}: {reason}"
-        case telemetry.Restored():
-            status.suspended = ""
-        case telemetry.Halted():
-            status.halted = True
-        case telemetry.StreamFailed(_, fault):
-            status.fault = fault
+def _failed(status: StreamStatus, event: telemetry.Failed) -> None:
+    status.trouble, status.failures = event.detail, event.failures
+    status.next_dial_ms = None if event.next_in_s is None else _now_ms() + round(event.next_in_s * 1000)
 
 
-def describe(gap: Gap) -> str:
-    """A gap in a few words: why, and which positions."""
+def _token_died(status: StreamStatus, event: telemetry.TokenDied) -> None:
+    status.trouble = event.cause
+
+
+def _rotated(status: StreamStatus, event: telemetry.RotationDone) -> None:
+    status.rotations += 1
+    status.rotated_ms, status.overlap_ms = _now_ms(), round(event.overlap_s * 1000)
+
+
+def _gap(status: StreamStatus, event: telemetry.GapRecorded) -> None:
+    gap = event.gap
     which = "" if gap.first is None else f" {gap.first}" if gap.first == gap.last else f" {gap.first}\u2013{gap.last}"
-    return f"{gap.reason}{which}"
+    status.gaps += 1
+    status.gap_ms, status.gap = _now_ms(), f"{gap.reason}{which}"
+
+
+def _dead_lettered(status: StreamStatus, _event: telemetry.DeadLettered) -> None:
+    status.dead_letters += 1
+
+
+def _paused(status: StreamStatus, event: telemetry.ReadingPaused) -> None:
+    status.reading_paused = event.paused
+
+
+def _suspended(status: StreamStatus, event: telemetry.Suspended) -> None:
+    status.suspended = f"topic {event.topic}: {event.reason}"
+
+
+def _restored(status: StreamStatus, _event: telemetry.Restored) -> None:
+    status.suspended = ""
+
+
+def _halted(status: StreamStatus, _event: telemetry.Halted) -> None:
+    status.halted = True
+
+
+def _faulty(status: StreamStatus, event: telemetry.StreamFailed) -> None:
+    status.fault = event.error
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+_FOLDS: dict[type[telemetry.Event], Callable[[StreamStatus, Any], None]] = {
+    telemetry.StreamOpened: _opened,
+    telemetry.StreamState: _moved,
+    telemetry.BatchRead: _read,
+    telemetry.Committed: _committed,
+    telemetry.Failed: _failed,
+    telemetry.TokenDied: _token_died,
+    telemetry.RotationDone: _rotated,
+    telemetry.GapRecorded: _gap,
+    telemetry.DeadLettered: _dead_lettered,
+    telemetry.ReadingPaused: _paused,
+    telemetry.Suspended: _suspended,
+    telemetry.Restored: _restored,
+    telemetry.Halted: _halted,
+    telemetry.StreamFailed: _faulty,
+}
+"""What each event does to its stream's status; those that are not here say nothing about it."""

@@ -1,12 +1,13 @@
-"""What the management API needs of a worker: two seams beside :mod:`connector.ports`, each docstring a contract."""
+"""What the management API needs of a worker: its seams beside :mod:`connector.ports`, each docstring a contract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from connector.core.fleet import LaneView, StreamView
+from connector.model import Checkpoint, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,6 @@ class Place:
 
     epoch: int
     position: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Where a stopped stream is to go on: at ``place``, or for None as if it had never run."""
-
-    place: Place | None
 
 
 class Catalogue(Protocol):
@@ -92,14 +86,14 @@ class Fleet(Protocol):
     async def place(self, stream: str) -> Place | None:
         """Where a stream stands, by its last checkpoint; None: it has none.
 
-        Raises :class:`connector.errors.PrerequisiteError` where Kafka does not answer within seconds.
+        Raises :class:`connector.errors.ControlUnavailableError` where Kafka does not answer within seconds.
         """
         ...
 
-    async def steer(self, stream: str, desired: str) -> None:
-        """Ask for ``running``, ``paused`` or ``stopped``; returns once every worker will hear of it.
+    async def steer(self, stream: str, target: Target) -> None:
+        """Say what the stream is to do; returns once every worker will hear of it.
 
-        Raises :class:`connector.errors.PrerequisiteError` where Kafka does not take it.
+        Raises :class:`connector.errors.ControlUnavailableError` where Kafka does not take it within seconds.
         """
         ...
 
@@ -107,9 +101,28 @@ class Fleet(Protocol):
         """Ask that the stream be opened again from its last commit. Returns and raises as :meth:`steer`."""
         ...
 
-    async def move(self, stream: str, move: Move) -> bool:
-        """Ask that a stopped stream go on elsewhere. Raises as :meth:`steer`.
+    async def move(self, stream: str, position: int | None, epoch: int | None) -> bool:
+        """Ask that a stopped stream go on behind ``position``; None: begin anew as configured. Raises as :meth:`steer`.
 
         Returns whether the lane's owner has carried it out within seconds; else it will, once there is one.
         """
+        ...
+
+
+class Group(Protocol):
+    """The group from outside. Every method blocks, for seconds at most: to be called from a thread.
+
+    All raise :class:`connector.errors.ControlUnavailableError` where Kafka does not answer in time.
+    """
+
+    def owners(self) -> Mapping[int, str]:
+        """Lane → the worker to which the group has given it."""
+        ...
+
+    def cluster_id(self) -> str:
+        """The cluster's id."""
+        ...
+
+    def checkpoints(self, lane: int) -> Callable[[], Mapping[str, Checkpoint]]:
+        """A function that reads every stream's last checkpoint; called again, it reads only what is new."""
         ...

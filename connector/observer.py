@@ -10,6 +10,7 @@ import structlog
 
 from connector import telemetry
 from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
+from connector.board import Board
 from connector.web.metrics import Metrics
 
 _SELDOM_S = 10.0
@@ -17,6 +18,7 @@ _SELDOM_S = 10.0
 _log = structlog.get_logger("connector.stream")
 
 _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
+    telemetry.StreamOpened: (logging.INFO, "stream opened"),
     telemetry.StreamState: (logging.INFO, "stream state"),
     telemetry.Dialing: (logging.INFO, "dialing"),
     telemetry.SocketOpened: (logging.INFO, "socket opened"),
@@ -42,10 +44,11 @@ _SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
 
 
 class Observer:
-    """Call it with a telemetry event. ``extra`` sees every event too."""
+    """Call it with a telemetry event. ``board`` keeps what streams are doing; ``extra`` sees every event too."""
 
-    def __init__(self, metrics: Metrics, extra: telemetry.Observer | None = None) -> None:
+    def __init__(self, metrics: Metrics, board: Board, extra: telemetry.Observer | None = None) -> None:
         self._metrics = metrics
+        self._board = board
         self._extra = extra
         self._states: dict[str, str] = {}
         self._last: dict[tuple[str, type[telemetry.Event]], tuple[float, int]] = {}
@@ -59,6 +62,7 @@ class Observer:
         else:
             self._count(event)
             self._tell(event)
+        self._board(event)
         if self._extra is not None:
             self._extra(event)
 
@@ -67,11 +71,13 @@ class Observer:
         metrics = self._metrics
         if isinstance(event, TokenGranted):
             metrics.tokens.labels(event.name, "shared" if event.shared else "granted").inc()
+            self._board.token_granted(event.name, event.lifetime_s)
             if event.exp_s is not None:
                 metrics.token_expiry.labels(event.name).set(event.exp_s)
             if event.skew_s is not None:
                 metrics.clock_skew.labels(event.name).set(event.skew_s)
         elif isinstance(event, TokenRequestFailed):
+            self._board.token_failed(event.name, event.detail)
             outcome = f"http_{event.status}" if event.status else "unreachable"
             metrics.tokens.labels(event.name, outcome if event.asked else "paused").inc()
         elif isinstance(event, TokenReportedDead):

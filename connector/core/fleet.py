@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from connector.core.states import State
 from connector.core.status import StreamStatus
+from connector.model import Target
 
 
 class Phase(StrEnum):
@@ -22,14 +23,14 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """A stream. ``desired``: running, paused or stopped. ``worker``: who has its lane, None: nobody.
+    """A stream. ``worker``: who has its lane, None: nobody.
 
     ``status``: what that worker says of it; None where it has said nothing yet.
     """
 
     name: str
     lane: int
-    desired: str
+    target: Target
     worker: str | None
     status: StreamStatus | None
 
@@ -37,11 +38,11 @@ class StreamView:
     def phase(self) -> Phase:
         """Its state in Kafka Connect's words. What was asked for shows once it is done, as it does there."""
         closed = self.worker is None or self.status is None or self.status.state == State.STOPPED
-        if self.desired == "stopped" and closed:
+        if self.target is Target.STOPPED and closed:
             return Phase.STOPPED
         if self.worker is None:
             return Phase.UNASSIGNED
-        if self.desired == "paused" and closed:
+        if self.target is Target.PAUSED and closed:
             return Phase.PAUSED
         return Phase.FAILED if self.trace else Phase.RUNNING
 

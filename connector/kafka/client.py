@@ -33,6 +33,8 @@ class KafkaClient:
     session_timeout_s: float = 6.0
     heartbeat_s: float = 0.3
     group_protocol: str = "classic"
+    worker: str = "ccaas-bridge"
+    """The member's client.id: by it the group's description tells which worker has a lane."""
 
     @property
     def checkpoints_topic(self) -> str:
@@ -94,6 +96,7 @@ class KafkaClient:
         properties: Properties = {
             "topic.metadata.refresh.interval.ms": 10_000,  # a grown checkpoint topic is noticed (rule 10)
             **self.common(),
+            "client.id": self.worker,
             "group.id": self.group,
             "enable.auto.commit": False,
             "auto.offset.reset": "latest",

@@ -95,5 +95,5 @@ def validation(
         }
         for order, definition in enumerate(definitions, 1)
     ]
-    wrong = sum(bool(entry["value"]["errors"]) for entry in configs)  # type: ignore[index]  # our own, above
+    wrong = sum(bool(entry["value"]["errors"]) for entry in configs)
     return {"name": plugin_name, "error_count": wrong, "groups": [_GROUP], "configs": configs}

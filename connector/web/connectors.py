@@ -11,12 +11,15 @@ from typing import Any
 from aiohttp import web
 
 from connector.core.fleet import Phase, StreamView
-from connector.management import Catalogue, Fleet, Move, Place
+from connector.management import Catalogue, Fleet
+from connector.model import Target
 from connector.web import connect
 from connector.web.server import RequestError, error
 
 _TRUE = "true"
-_STEERED = {"pause": ("paused", 202), "resume": ("running", 202), "stop": ("stopped", 204)}
+_Move = tuple[int | None, int | None]
+"""Position and epoch, as :meth:`connector.management.Fleet.move` takes them."""
+_STEERED = {"pause": (Target.PAUSED, 202), "resume": (Target.RUNNING, 202), "stop": (Target.STOPPED, 204)}
 _MUST_BE_STOPPED = (
     "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified "
     "connector by issuing a 'PUT' request to the '/connectors/{}/stop' endpoint"
@@ -113,8 +116,8 @@ class Connectors:
 
     async def _steer(self, request: web.Request) -> web.Response:
         view = await self._view(request, "Unknown connector {}")
-        desired, status = _STEERED[request.match_info["verb"]]
-        await self._fleet.steer(view.name, desired)
+        target, status = _STEERED[request.match_info["verb"]]
+        await self._fleet.steer(view.name, target)
         return web.Response(status=status)
 
     async def _restart(self, request: web.Request) -> web.Response:
@@ -145,12 +148,12 @@ class Connectors:
         return await self._move(view, moves[-1], "altered")  # the last of several for the same partition wins
 
     async def _reset_offsets(self, request: web.Request) -> web.Response:
-        return await self._move(await self._view(request), Move(None), "reset")
+        return await self._move(await self._view(request), (None, None), "reset")
 
-    async def _move(self, view: StreamView, move: Move, done: str) -> web.Response:
+    async def _move(self, view: StreamView, move: _Move, done: str) -> web.Response:
         if view.phase is not Phase.STOPPED:
             return error(400, _MUST_BE_STOPPED.format(view.name))
-        if await self._fleet.move(view.name, move):
+        if await self._fleet.move(view.name, *move):
             return web.json_response({"message": f"The offsets for this connector have been {done} successfully"})
         message = f"The offsets for this connector will be {done} once a worker has its lane"
         return web.json_response({"message": message}, status=202)
@@ -192,17 +195,17 @@ def _has_task(view: StreamView, request: web.Request) -> bool:
     return int(request.match_info["task"]) == connect.TASK and view.phase is not Phase.STOPPED
 
 
-def _move_of(stream: str, entry: Any) -> Move:  # noqa: ANN401 - whatever the body holds
+def _move_of(stream: str, entry: Any) -> _Move:  # noqa: ANN401 - whatever the body holds
     """What an entry of ``offsets`` asks for; raises :class:`RequestError` for what is none."""
     if not isinstance(entry, dict) or entry.get("partition") != {"stream": stream}:
         raise RequestError(400, f'the partition of every entry should be {{"stream": "{stream}"}}')
     offset = entry.get("offset")
     if offset is None:
-        return Move(None)
+        return None, None
     if not isinstance(offset, dict) or not offset.keys() <= {"position", "epoch"}:
         raise RequestError(400, _BAD_OFFSET)
-    position = offset.get("position")
-    return Move(Place(_count(offset.get("epoch", 0)), None if position is None else _count(position)))
+    position, epoch = (None if offset.get(key) is None else _count(offset[key]) for key in ("position", "epoch"))
+    return position, epoch
 
 
 def _count(value: Any) -> int:  # noqa: ANN401 - whatever the body holds

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from connector.core.access import UNAUTHORIZED, Asked, Guard, refused
 from connector.core.pace import Pace
-from connector.errors import ConfigurationError, PrerequisiteError
+from connector.errors import ConfigurationError, ControlUnavailableError
 
 MAX_REQUEST_BYTES = 65_536
 _HEADERS = {
@@ -115,7 +115,7 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
         response = _as_connect_writes(raised)
     except RequestError as raised:
         response = error(raised.status, str(raised))
-    except PrerequisiteError as missing:
+    except ControlUnavailableError as missing:
         response = error(503, str(missing), {"Retry-After": "5"})
     except Exception:  # noqa: BLE001 - the worker's streams have nothing to do with it
         _log.exception("a request failed", method=request.method, path=request.path)

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from connector.core.fleet import LaneView, StreamView
 from connector.core.status import StreamStatus
-from connector.errors import PrerequisiteError
-from connector.management import Definition, Move, Place
+from connector.errors import ControlUnavailableError
+from connector.management import Definition, Place
+from connector.model import Target
 
 WORKER = "127.0.0.1:8083"
-_CONNECTION = {"running": "live", "paused": "stopped", "stopped": "stopped"}
+_CONNECTION = {Target.RUNNING: "live", Target.PAUSED: "stopped", Target.STOPPED: "stopped"}
 
 
 class FakeFleet:
@@ -25,7 +26,9 @@ class FakeFleet:
         """Whether no worker has the lanes: what is asked waits for one."""
         self.places: dict[str, Place] = {name: Place(0, 4) for name in names}
         self._views = {
-            name: StreamView(name, 0, "running", WORKER, StreamStatus(stream=name, state="live", position=4, per_s=1.5))
+            name: StreamView(
+                name, 0, Target.RUNNING, WORKER, StreamStatus(stream=name, state="live", position=4, per_s=1.5)
+            )
             for name in names
         }
 
@@ -60,32 +63,32 @@ class FakeFleet:
         self._reached()
         return self.places.get(stream)
 
-    async def steer(self, stream: str, desired: str) -> None:
+    async def steer(self, stream: str, target: Target) -> None:
         """See :class:`connector.management.Fleet`."""
         self._reached()
-        self.asked.append(("steer", stream, desired))
+        self.asked.append(("steer", stream, target))
         view = self._views[stream]
-        self._views[stream] = replace(view, desired=desired)
-        self.change(stream, state=_CONNECTION[desired])
+        self._views[stream] = replace(view, target=target)
+        self.change(stream, state=_CONNECTION[target])
 
     async def restart(self, stream: str) -> None:
         """See :class:`connector.management.Fleet`."""
         self._reached()
         self.asked.append(("restart", stream, None))
 
-    async def move(self, stream: str, move: Move) -> bool:
+    async def move(self, stream: str, position: int | None, epoch: int | None) -> bool:
         """See :class:`connector.management.Fleet`."""
         self._reached()
-        self.asked.append(("move", stream, move.place))
-        if move.place is None:
+        self.asked.append(("move", stream, (position, epoch)))
+        if position is None:
             self.places.pop(stream, None)
         else:
-            self.places[stream] = move.place
+            self.places[stream] = Place(epoch or 0, position)
         return not self.unowned
 
     def _reached(self) -> None:
         if self.away:
-            raise PrerequisiteError("Kafka does not answer")
+            raise ControlUnavailableError("Kafka does not answer")
 
 
 class FakeCatalogue:

@@ -28,7 +28,7 @@ class Worker:
     def __init__(self, settings: Settings, number: int) -> None:
         self.clock = BootClock()
         self.metrics = Metrics()
-        self.clients = PlatformClients(self.clock, Random(number), Observer(self.metrics))
+        self.clients = PlatformClients(self.clock, Random(number), Observer(self.metrics, Board({})))
         self.tokens: list[Token] = []
         self.late = 0
         """How often a token came when the one before was over: a stream would have been without."""

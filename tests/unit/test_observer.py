@@ -10,6 +10,7 @@ import structlog
 
 from connector import telemetry
 from connector.auth.events import TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
+from connector.board import Board
 from connector.model import Checkpoint, Gap, GapReason
 from connector.observer import Observer
 from connector.web.metrics import Metrics
@@ -36,7 +37,7 @@ def _example(kind: type[telemetry.Event]) -> telemetry.Event:
 @pytest.fixture
 def observer() -> Observer:
     """An observer with metrics of its own."""
-    return Observer(Metrics())
+    return Observer(Metrics(), Board({}))
 
 
 def _value(observer: Observer, name: str, **labels: str) -> float | None:
@@ -57,7 +58,7 @@ def test_the_extra_observer_sees_events_too() -> None:
     """The demo watches the same events."""
     seen: list[telemetry.Event] = []
     event = telemetry.Restored("s")
-    Observer(Metrics(), seen.append)(event)
+    Observer(Metrics(), Board({}), seen.append)(event)
     assert seen == [event]
 
 

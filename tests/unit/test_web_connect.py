@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from connector.core.access import Guard
+from connector.model import Target
 from connector.web.cluster import Cluster
 from connector.web.connectors import Connectors
 from connector.web.loggers import Loggers
@@ -24,7 +25,7 @@ from tests.fakes.fleet import FakeCatalogue, FakeFleet
 _RECORDED = json.loads((Path(__file__).parents[1] / "fixtures" / "kafka-connect-4.3.0.json").read_text())
 _OPEN_MAPS = {"config", "partition", "offset", "value", "definition"}
 """Objects whose members are the connector's own."""
-_DESIRED = {"RUNNING": "running", "PAUSED": "paused", "STOPPED": "stopped"}
+_TARGETS = {"RUNNING": Target.RUNNING, "PAUSED": Target.PAUSED, "STOPPED": Target.STOPPED}
 _DIFFERENT = {
     # an unknown name is unknown everywhere; Connect keeps topics of names it never had
     ("RUNNING", "GET /connectors/nope/topics"): 404,
@@ -108,7 +109,7 @@ def ours(value: Any) -> Any:  # noqa: ANN401 - JSON
 async def test_answers_as_kafka_connect_does(api: Api, recorded: dict[str, Any]) -> None:
     """Same status, same shape, same messages; where not, it is in the table above."""
     phase, request = recorded["phase"], recorded["request"]
-    await api.fleet.steer("s1", _DESIRED[phase])
+    await api.fleet.steer("s1", _TARGETS[phase])
     if recorded.get("answer") == {"offsets": []}:
         api.fleet.places.clear()
     status, answer = await api.ask(ours(request), ours(recorded.get("body")), recorded.get("headers"))
