@@ -50,6 +50,7 @@ class Listener:
         ]
         application = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
         application.add_routes(routes)
+        application.on_response_prepare.append(_secure)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, listen: str) -> None:
@@ -108,10 +109,12 @@ def error(status: int, message: str, headers: Mapping[str, str] | None = None) -
 
 @web.middleware
 async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Nothing leaves without the security headers; whatever is raised becomes an answer."""
+    """Whatever is raised becomes an answer."""
     try:
-        response = await handler(request)
+        response: web.StreamResponse = await handler(request)
     except web.HTTPException as raised:
+        if raised.status < http.HTTPStatus.BAD_REQUEST:
+            raise
         response = _as_connect_writes(raised)
     except RequestError as raised:
         response = error(raised.status, str(raised))
@@ -120,14 +123,16 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
     except Exception:  # noqa: BLE001 - the worker's streams have nothing to do with it
         _log.exception("a request failed", method=request.method, path=request.path)
         response = error(500, "an internal error; the worker's log has it")
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
     return response
 
 
-def _as_connect_writes(raised: web.HTTPException) -> web.StreamResponse:
-    if raised.status < http.HTTPStatus.BAD_REQUEST:
-        return raised
+async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+    """Nothing leaves without the security headers."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _as_connect_writes(raised: web.HTTPException) -> web.Response:
     kept = {name: raised.headers[name] for name in ("Allow",) if name in raised.headers}
     return error(raised.status, f"HTTP {raised.status} {http.HTTPStatus(raised.status).phrase}", kept)
 

@@ -38,6 +38,14 @@ class FakeFleet:
         for field, value in fields.items():
             setattr(status, field, value)
 
+    def put(self, view: StreamView) -> None:
+        """Have a stream as this view says."""
+        self._views[view.name] = view
+
+    def kept(self, stream: str) -> StreamView:
+        """A stream that there is."""
+        return self._views[stream]
+
     async def cluster_id(self) -> str | None:
         """See :class:`connector.management.Fleet`."""
         return None if self.away else "MkU3OEVBNTcwNTJENDM2Qg"
@@ -56,7 +64,13 @@ class FakeFleet:
 
     def lanes(self) -> Sequence[LaneView]:
         """See :class:`connector.management.Fleet`."""
-        return [LaneView(0, None if self.unowned else WORKER, "serving", len(self._views)), LaneView(1, None, "", 0)]
+        found: dict[int, list[StreamView]] = {}
+        for view in self.views():
+            found.setdefault(view.lane, []).append(view)
+        return [
+            LaneView(lane, next((v.worker for v in views if v.worker), None), "serving", len(views))
+            for lane, views in sorted(found.items())
+        ]
 
     async def place(self, stream: str) -> Place | None:
         """See :class:`connector.management.Fleet`."""

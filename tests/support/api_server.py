@@ -13,6 +13,7 @@ from connector.core.pace import Pace
 from connector.web.cluster import Cluster
 from connector.web.connectors import Connectors
 from connector.web.loggers import Loggers
+from connector.web.page import StatusPage
 from connector.web.server import Listener
 from tests.fakes.fleet import FakeCatalogue, FakeFleet
 
@@ -28,33 +29,35 @@ class ServedApi:
 def api_listener(fleet: FakeFleet, guard: Guard) -> Listener:
     """The whole API over a fleet; it may be asked as often as anybody likes."""
     catalogue = FakeCatalogue()
-    routes = [*Connectors(fleet, catalogue).routes(), *Cluster(fleet, catalogue, Loggers()).routes()]
+    routes = [
+        *Connectors(fleet, catalogue).routes(),
+        *Cluster(fleet, catalogue, Loggers()).routes(),
+        *StatusPage(fleet, "wfm-bridge").routes(),
+    ]
     return Listener(routes, guard, pace=Pace(burst=1e9))
 
 
 @contextmanager
-def served_api(*streams: str, guard: Guard | None = None) -> Iterator[ServedApi]:
-    """Serve until the block ends."""
-    fleet, started, loop = FakeFleet(*streams), threading.Event(), asyncio.new_event_loop()
-    listener = api_listener(fleet, guard or Guard())
+def served_api(*streams: str, guard: Guard | None = None, fleet: FakeFleet | None = None) -> Iterator[ServedApi]:
+    """Serve until the block ends: a fleet of these streams, or one that is there already."""
+    fleet = fleet or FakeFleet(*streams)
+    listener, ready, over = api_listener(fleet, guard or Guard()), threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
-    async def start() -> None:
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
         await listener.start("127.0.0.1:0")
-        started.set()
+        ready.set()
+        await over.wait()
+        await listener.stop()
 
-    def serve() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(listener.stop())
-        loop.close()
-
-    thread = threading.Thread(target=serve, name="api")
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="api")
     thread.start()
     try:
-        if not started.wait(10):
+        if not ready.wait(10):
             raise TimeoutError("the API does not start")
         host, port = listener.addresses[0]
         yield ServedApi(f"http://{host}:{port}", fleet)
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loops[0].call_soon_threadsafe(over.set)
         thread.join()

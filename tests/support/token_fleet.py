@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+from connector.board import Board
 from connector.clock import BootClock
 from connector.model import Token
 from connector.observer import Observer
