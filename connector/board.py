@@ -67,8 +67,10 @@ class Board:
         return status
 
 
-def _opened(status: StreamStatus, event: telemetry.StreamOpened) -> None:
-    status.epoch, status.position = event.epoch or 0, event.position
+def _dialing(status: StreamStatus, event: telemetry.Dialing) -> None:
+    """Before its first commit here, a stream stands where it resumes."""
+    if status.position is None:
+        status.position = event.position
 
 
 def _read(status: StreamStatus, event: telemetry.BatchRead) -> None:
@@ -140,7 +142,7 @@ def _now_ms() -> int:
 
 
 _FOLDS: dict[type[telemetry.Event], Callable[[StreamStatus, Any], None]] = {
-    telemetry.StreamOpened: _opened,
+    telemetry.Dialing: _dialing,
     telemetry.StreamState: _moved,
     telemetry.BatchRead: _read,
     telemetry.Committed: _committed,

@@ -18,7 +18,6 @@ _SELDOM_S = 10.0
 _log = structlog.get_logger("connector.stream")
 
 _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
-    telemetry.StreamOpened: (logging.INFO, "stream opened"),
     telemetry.StreamState: (logging.INFO, "stream state"),
     telemetry.Dialing: (logging.INFO, "dialing"),
     telemetry.SocketOpened: (logging.INFO, "socket opened"),

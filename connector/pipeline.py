@@ -67,8 +67,6 @@ class StreamPipeline:
     def start(self, checkpoint: Checkpoint | None, incarnation: int = 0) -> None:
         """Go on from a checkpoint; None: the stream is new, and its first commit says where it begins."""
         self._outbox.incarnation = incarnation
-        known = (None, None) if checkpoint is None else (checkpoint.epoch, checkpoint.position)
-        self._observe(telemetry.StreamOpened(self.plan.name, *known))
         if checkpoint is None:
             self._anchoring = self._parts.shared.spawn(self._anchor())
             return

@@ -20,14 +20,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamOpened(Event):
-    """Its lane is ours, and it goes on from ``epoch`` and ``position``; both None: it has no checkpoint."""
-
-    epoch: int | None
-    position: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class StreamState(Event):
     """A stream's connection changed state (:class:`connector.core.states.State`)."""
 

@@ -40,7 +40,7 @@ def test_a_stream_of_which_nothing_is_known_is_starting() -> None:
 def test_counts_and_positions() -> None:
     """What was read, dropped, committed and lost."""
     status = board_after(
-        telemetry.StreamOpened("wfm", 2, 7),
+        telemetry.Dialing("wfm", 1, "network", 1, 7),
         telemetry.BatchRead("wfm", 5, 500, 2, 0, 3, 300),
         telemetry.BatchRead("wfm", 1, 100, 0, 0, 4, 400),
         telemetry.Committed("wfm", Checkpoint("wfm", 2, 13, complete_until_ms=99), 6, 600, 0.25),
@@ -53,7 +53,7 @@ def test_counts_and_positions() -> None:
     assert (status.epoch, status.position, status.lag_s, status.complete_until_ms) == (2, 13, 0.25, 99)
     assert (status.gaps, status.gap, status.dead_letters) == (1, "retention 8\u201310", 1)
     assert (status.rotations, status.overlap_ms, status.reading_paused) == (1, 125, True)
-    assert board_after(telemetry.StreamOpened("wfm", 2, 7)).position == 7
+    assert board_after(telemetry.Dialing("wfm", 1, "network", 1, 7)).position == 7
 
 
 def failed(path: str = "network") -> telemetry.Failed:
