@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from connector.simulator import report
-from connector.simulator.faults import Refusal, TokenTrouble, TokenTroubleKind
+from connector.simulator.faults import Refusal, SnapshotTrouble, SnapshotTroubleKind, TokenTrouble, TokenTroubleKind
 from connector.simulator.poison import PoisonKind, PoisonOrder, make_poison
 from connector.simulator.session import Ending
 from connector.simulator.stream import Item, StreamLog
@@ -22,7 +22,8 @@ _TEN_YEARS_S = 10 * 365 * 86_400
 
 CONTROLS = (
     "abort", "accept_then_close", "clear", "close_sockets", "delay_open", "duplicate", "expire_tokens", "freeze",
-    "jump", "misdate", "mute", "poison", "prepare", "push", "quiet", "refuse", "reset", "token_trouble",
+    "jump", "misdate", "mute", "poison", "prepare", "push", "quiet", "refuse", "reset", "snapshot_trouble",
+    "token_trouble",
 )  # fmt: skip
 
 
@@ -124,8 +125,21 @@ class Controls:
             )
         )
 
+    def snapshot_trouble(
+        self,
+        kind: SnapshotTroubleKind,
+        seconds: float,
+        *,
+        retry_after_s: float = 1.0,
+        delay_s: float = 60.0,
+        size_bytes: float = math.inf,
+    ) -> None:
+        """The snapshot endpoint misbehaves for a time (:class:`connector.simulator.faults.SnapshotTrouble`)."""
+        until_s = self.world.now() + seconds
+        self.world.board.trouble_snapshots(SnapshotTrouble(kind, until_s, retry_after_s, delay_s, size_bytes))
+
     def clear(self) -> None:
-        """End refusals, muting, delays, stalls and token troubles. What happened to a stream or socket stays."""
+        """End every window of trouble. What happened to a stream or a socket stays."""
         self.world.board.clear()
 
     # The sequence ---------------------------------------------------------------------------------------------

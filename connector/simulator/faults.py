@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 TokenTroubleKind = Literal["429", "invalid_grant", "401", "500", "slow", "garbage"]
+SnapshotTroubleKind = Literal["429", "500", "slow", "truncated", "garbage", "endless"]
 
 
 @dataclass(slots=True)
@@ -22,6 +23,21 @@ class TokenTrouble:
     retry_after_s: float | None = None
     http_date: bool = False
     delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTrouble:
+    """The snapshot endpoint misbehaves until an instant.
+
+    ``slow`` stays silent after half of the body for ``delay_s``, ``truncated`` hangs up there; ``endless`` sends
+    conversations of some 400 bytes up to ``size_bytes``, or as long as it is listened to.
+    """
+
+    kind: SnapshotTroubleKind
+    until_s: float
+    retry_after_s: float = 1.0
+    delay_s: float = 60.0
+    size_bytes: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class FaultBoard:
         self._delays: dict[str | None, _Value] = {}
         self._stalls: dict[str | None, _Value] = {}
         self._token_trouble: TokenTrouble | None = None
+        self._snapshot_trouble: SnapshotTrouble | None = None
 
     def refuse(self, stream: str | None, refusal: Refusal) -> None:
         """Refuse new sockets."""
@@ -75,11 +92,15 @@ class FaultBoard:
         """The token endpoint misbehaves."""
         self._token_trouble = trouble
 
+    def trouble_snapshots(self, trouble: SnapshotTrouble) -> None:
+        """The snapshot endpoint misbehaves."""
+        self._snapshot_trouble = trouble
+
     def clear(self) -> None:
         """End every window."""
         for windows in (self._refusals, self._closers, self._mutes, self._delays, self._stalls):
             windows.clear()
-        self._token_trouble = None
+        self._token_trouble = self._snapshot_trouble = None
 
     def refusal(self, stream: str, now_s: float) -> Refusal | None:
         """The refusal in force for a new socket."""
@@ -108,6 +129,11 @@ class FaultBoard:
             return None
         trouble.requests_left -= 1
         return trouble
+
+    def snapshot_trouble(self, now_s: float) -> SnapshotTrouble | None:
+        """The trouble that the present snapshot request meets."""
+        trouble = self._snapshot_trouble
+        return trouble if trouble is not None and now_s < trouble.until_s else None
 
 
 def _in_force(values: dict[str | None, _Value], stream: str, now_s: float) -> float | None:

@@ -19,6 +19,7 @@ from connector.simulator.admission import Answer, admit, authorize, token_answer
 from connector.simulator.controls import CONTROLS, Controls
 from connector.simulator.ledger import lost
 from connector.simulator.session import Ending, Session
+from connector.simulator.snapshots import troubled_snapshot
 from connector.simulator.sockets import ServerSocket
 from connector.simulator.tokens import GRANTS
 from connector.simulator.world import World
@@ -129,13 +130,17 @@ class HttpSide:
             close = lost(world.now()) if opened is None else opened.outcome()
             world.ledger.closed(session.record, close, expiry=opened is not None and opened.expiry)
 
-    async def _summary(self, request: web.Request) -> web.Response:
+    async def _summary(self, request: web.Request) -> web.StreamResponse:
         token = authorize(self._world, request.headers.get("Authorization"))
         if isinstance(token, Answer):
             return _respond(token)
         self._world.ledger.counts["snapshots"] += 1
         channel = request.match_info.get("channel") or request.query.get("channel")
-        return _json(report.snapshot(self._world, channel or next(iter(self._world.streams), "default")))
+        body = report.snapshot(self._world, channel or next(iter(self._world.streams), "default"))
+        trouble = self._world.board.snapshot_trouble(self._world.now())
+        if trouble is None:
+            return _json(body)
+        return await troubled_snapshot(request, trouble, orjson.dumps(body, default=list), self._pause)
 
     async def _stats(self, _request: web.Request) -> web.Response:
         return _json(self._controls.stats())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.support.chaos import disturb
 from tests.support.chorus import Stage, together_with_broker
 from tests.support.maven_broker import MavenBroker
 from tests.support.scenario import STREAM, Scenario, platform
+from tests.support.seed import SEED, TOLD
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -69,6 +72,54 @@ async def test_broker_frozen_15_s(stage: Stage) -> None:
             await it.flowing(200)
             async with _frozen(broker, 15.0):
                 await it.rotated(2)
+            await it.flowing(500)
+            await it.finish()
+            assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+            assert not it.failures("network")
+
+
+@together_with_broker
+async def test_bad_network_between_bridge_and_kafka(stage: Stage) -> None:
+    """Cuts, delays, pauses and ends of transactions that come late, at random: everything once, in order."""
+    rng = random.Random(SEED)
+    async with stage.own_broker(proxied=True) as broker:
+        settings = platform(rate=200, token_life_s=6, retention_s=600)
+        streams = [{"name": "a"}, {"name": "b"}]
+        async with Scenario(
+            stage,
+            settings,
+            *streams,
+            kafka=broker.bootstrap,
+            worker_kafka=broker.proxy.bootstrap,
+            lanes=2,
+            commit={},
+        ) as it:
+            it.note = TOLD
+            await it.ready()
+            for _ in range(15):
+                it.note += f", {await disturb(broker.proxy, rng)}"
+                await asyncio.sleep(rng.choice([0.0, 0.1, 1.0]))
+            await it.ready()
+            await it.flowing(100, "a")
+            await it.finish()
+            assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
+            assert not it.failures("network")
+
+
+@together_with_broker
+async def test_disk_of_the_broker_is_full(stage: Stage) -> None:
+    """Kafka ends itself when it cannot write; the bridge waits with open sockets, and goes on when there is room."""
+    async with stage.own_broker() as broker:
+        settings = platform(rate=200, token_life_s=6, retention_s=600)
+        async with Scenario(stage, settings, kafka=broker.bootstrap, commit={}) as it:
+            await it.ready()
+            await it.flowing(200)
+            await asyncio.to_thread(broker.fill_disk, 4096)
+            await asyncio.to_thread(broker.wait_ended, 30.0)
+            await it.rotated(2)
+            assert await it.status("/health/live") == 200
+            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(broker.start)
             await it.flowing(500)
             await it.finish()
             assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)

@@ -59,11 +59,11 @@ class Stage:
             print(f"{name} took {self.took_s.get(name, 0.0):.1f} s")  # noqa: T201 - pytest shows it with -rP
 
     @contextlib.asynccontextmanager
-    async def own_broker(self, **settings: str) -> AsyncIterator[MavenBroker]:
+    async def own_broker(self, *, proxied: bool = False, **settings: str) -> AsyncIterator[MavenBroker]:
         """A broker that a voice may kill and freeze; its settings with ``_`` for ``.``."""
         named = {name.replace("_", "."): value for name, value in settings.items()}
         directory = self.directory / fresh_name("kafka")
-        broker = await asyncio.to_thread(own_broker, directory, proxied=False, settings=named)
+        broker = await asyncio.to_thread(own_broker, directory, proxied=proxied, settings=named)
         try:
             yield broker
         finally:

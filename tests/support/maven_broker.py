@@ -12,6 +12,7 @@ import hashlib
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -139,6 +140,16 @@ class MavenBroker:
     def thaw(self) -> None:
         """SIGCONT."""
         self._running().signal(signal.SIGCONT)
+
+    def fill_disk(self, size_bytes: int) -> None:
+        """No file can grow beyond this size any more, as on a full disk; a broker started again is free of it."""
+        pid = self._running().pid
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, most))
+
+    def wait_ended(self, timeout_s: float) -> None:
+        """Return once the broker has ended by itself; raises subprocess.TimeoutExpired."""
+        self._running().wait(timeout_s)
 
     def close(self) -> None:
         """End the broker and its proxy and delete the data. Idempotent."""

@@ -58,6 +58,7 @@ class Scenario:
         settings: SimulatorSettings,
         *streams: Mapping[str, Any],
         kafka: str | None = None,
+        worker_kafka: str | None = None,
         started: bool = True,
         listening: bool = True,
         port: int = 0,
@@ -69,6 +70,7 @@ class Scenario:
     ) -> None:
         """``streams``: as in the file, with ``topic`` and ``on_gap: continue`` filled in; none: one, :data:`STREAM`.
 
+        ``worker_kafka``: the way by which the worker alone reaches Kafka, a proxy.
         ``configured``: the platform's settings, those of ``auth`` merged in.
         ``started``: the worker starts at once. ``listening``: the platform does, on ``port`` (0: any); the worker is
         told the URL of what stands in ``front`` of it. ``env``: more environment variables of the worker.
@@ -91,7 +93,7 @@ class Scenario:
         self._auth = platform_options.pop("auth", {})
         self._options: dict[str, Any] = {
             "group": self.group,
-            "kafka": self.kafka,
+            "kafka": worker_kafka or self.kafka,
             "streams": self._streams,
             "kind": settings.kind,
             "retention_s": settings.retention_s,

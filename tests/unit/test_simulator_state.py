@@ -9,7 +9,7 @@ import pytest
 
 from connector.simulator.admission import Answer, admit, token_answer, troubled_answer
 from connector.simulator.controls import Controls
-from connector.simulator.faults import FaultBoard, Refusal, TokenTrouble, TokenTroubleKind
+from connector.simulator.faults import FaultBoard, Refusal, SnapshotTrouble, TokenTrouble, TokenTroubleKind
 from connector.simulator.ledger import Overlap, lost
 from connector.simulator.session import Ending, Rest, Session
 from connector.simulator.settings import SimulatorSettings
@@ -248,3 +248,13 @@ def test_the_ledger_tells_a_streams_story() -> None:
     assert told["sockets"][0]["closed"]["code"] == 1006
     stats = controls.stats()
     assert (stats["opens"], stats["closes"], stats["tokens"], stats["streams"]["wfm"]["sent"]) == (1, 1, 1, 100)
+
+
+def test_snapshot_trouble_ends_by_time_and_by_order() -> None:
+    """A window like the others."""
+    board = FaultBoard()
+    board.trouble_snapshots(SnapshotTrouble("500", T0 + 1))
+    assert board.snapshot_trouble(T0) is not None
+    assert board.snapshot_trouble(T0 + 1) is None
+    board.clear()
+    assert board.snapshot_trouble(T0) is None
