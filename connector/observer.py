@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Callable
 from dataclasses import fields
 
 import structlog
@@ -83,6 +85,15 @@ class Observer:
             metrics.tokens.labels(event.name, "reported_dead").inc()
         else:
             metrics.tokens.labels(event.name, "unchanged").inc()
+
+    def watch_token(self, platform: str, left_s: Callable[[], float | None]) -> None:
+        """Show at every scrape how long the platform's token has to live; None: unused, or unknown."""
+
+        def shown() -> float:
+            left = left_s()
+            return math.nan if left is None else left
+
+        self._metrics.token_left.labels(platform).set_function(shown)
 
     def redis_changed(self, up: bool) -> None:  # noqa: FBT001 - a state, called by who has it
         """Count whether tokens can be shared; the link has told its own line."""

@@ -83,4 +83,5 @@ class PlatformClients:
         )
         if shared is not None and auth.reissue == "revokes":
             shared.listen(service.superseded)
+        self._observer.watch_token(name, service.left_s)
         return service

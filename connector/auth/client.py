@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
+
+from connector.core.sharing import request_s
+from connector.errors import TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +35,21 @@ class TokenClient(Protocol):
 
 
 class OwnClient:
-    """Asks the OAuth server, whatever the need."""
+    """Asks the OAuth server."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    async def request_token(self, _needs: Callable[[], Need], /) -> Grant:
+    async def request_token(self, needs: Callable[[], Need], /) -> Grant:
         """As :class:`TokenClient`."""
-        return await self._endpoint.request_token()
+        return await ask(self._endpoint, needs())
+
+
+async def ask(endpoint: Endpoint, need: Need) -> Grant:
+    """Ask the OAuth server, for as long as the need allows. Raises :class:`TokenError`."""
+    limit_s = request_s(need)
+    try:
+        async with asyncio.timeout(limit_s):
+            return await endpoint.request_token()
+    except TimeoutError:
+        raise TokenError(f"no token within {limit_s:.1f} s; check network, proxy and firewall") from None

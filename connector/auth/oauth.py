@@ -13,6 +13,7 @@ from connector.auth.answers import HttpAnswer, read_grant, read_token_endpoint, 
 from connector.auth.server_clock import ServerClock
 from connector.auth.wire import Wire
 from connector.core.assertion import is_misdated
+from connector.core.sharing import REQUEST_S
 from connector.errors import TokenError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class OAuthClient:
         grant_type: GrantType,
         clock: Clock,
         *,
-        timeout_s: float = 10.0,
+        timeout_s: float = REQUEST_S,
         wall_s: Callable[[], float] = time.time,
         proxy_of: Callable[[str], str | None] = lambda _url: None,
     ) -> None:

@@ -117,6 +117,10 @@ class TokenService:
         platform_s = self._schedule.platform_s(self._clock.now())
         return None if platform_s is None else round(platform_s * 1000)
 
+    def left_s(self) -> float | None:
+        """Seconds the present token has to live, 0 for none or a dead one; None where unknown, or nobody uses it."""
+        return self._schedule.left_s(self._clock.now()) if self._leases else None
+
     def superseded(self, print_: str) -> None:
         """Another worker got the token of this fingerprint, and ``reissue: revokes`` may have ended ours: look now."""
         token = self._schedule.token

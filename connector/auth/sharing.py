@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from connector.auth.client import ask
 from connector.core.sharing import PAUSE_S, Lock, Step, adoptable, decide, is_same, jitter_s, pause_s
 from connector.errors import SharingError, TokenError, TokenPausedError
 
@@ -136,7 +137,7 @@ class SharedClient:
         return grant
 
     async def _refresh(self, needs: Callable[[], Need]) -> Grant:
-        grant = await self._endpoint.request_token()
+        grant = await ask(self._endpoint, needs())
         if not is_same(needs(), grant):
             with suppress(SharingError):
                 await self._store.keep(grant, self._clock.now())

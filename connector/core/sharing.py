@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from connector.errors import TokenError
     from connector.model import Token
 
-LOCK_S = 12.0  # longer than a request to a token endpoint may take; a worker that dies with it costs as much
+REQUEST_S, SHORT_REQUEST_S = (
+    10.0,
+    2.0,
+)  # the longest that a request to a token endpoint may take, and where time is short
+LOCK_S = 12.0  # longer than a request; a worker that dies with it costs as much
 JITTER_S = 2.0  # before a scheduled attempt: the guide's "0-2000 milliseconds"
 PAUSE_S = 1.0  # between attempts of all workers together while the endpoint fails
 UNKNOWN_LIFE_S = 3600.0  # how long a token is kept that does not say how long it lives; its death ends it sooner
@@ -112,6 +116,13 @@ def is_same(need: Need, grant: Grant) -> bool:
 def patience_s(need: Need) -> float:
     """How long to wait for another worker: one lock's life, and no more than half of what our token has left."""
     return LOCK_S if not need.lives else min(LOCK_S, (need.left_s or math.inf) / 2)
+
+
+def request_s(need: Need) -> float:
+    """How long a request to the OAuth server may take: one that hangs must leave time for another."""
+    if not need.lives or need.left_s is None:
+        return REQUEST_S
+    return min(REQUEST_S, max(SHORT_REQUEST_S, need.left_s / 2))
 
 
 def jitter_s(need: Need, uniform: Callable[[float, float], float], *, alone: bool) -> float:

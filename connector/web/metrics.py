@@ -58,6 +58,9 @@ class Metrics:
         self.token_expiry = gauge(
             "token_expiry_timestamp_seconds", "When the token dies (platform's clock).", "platform"
         )
+        self.token_left = gauge(
+            "token_left_seconds", "Life of the token in use, 0: there is none. NaN: unused, or unknown.", "platform"
+        )
         self.clock_skew = gauge("clock_skew_seconds", "Platform's clock minus ours.", "platform")
 
         self.dials = counter("dials", "Sockets dialled.", "stream", "why")

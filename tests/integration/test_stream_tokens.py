@@ -43,6 +43,18 @@ async def test_token_endpoint_in_trouble_while_the_token_lives(
 
 
 @together
+async def test_token_request_that_is_never_answered(stage: Stage) -> None:
+    """It is given up while the old token lives, the next one is answered, and the stream notices nothing."""
+    async with Scenario(stage, platform(rate=100, token_life_s=2 * LIFE_S)) as it:
+        await it.ready()
+        it.simulator.token_trouble("slow", delay_s=60.0, requests=1)
+        await it.rotated(2)
+        await it.finish()
+        assert_calm(it)
+        assert len(it.story("token request failed")) == 1
+
+
+@together
 async def test_token_dies_while_its_endpoint_is_down(stage: Stage) -> None:
     """The stream waits for a token, which is no network failure, and goes on where it was."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S)) as it:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -143,3 +144,12 @@ def test_redis_shows_only_where_there_is_one(observer: Observer) -> None:
     for up in (True, False):
         observer.redis_changed(up)
         assert _value(observer, "ccaas_redis_up", use="tokens") == up
+
+
+def test_life_of_the_token_is_asked_at_every_scrape(observer: Observer) -> None:
+    """It runs out without any event; a worker that does not use the token shows none, and alarms nobody."""
+    left: list[float | None] = [30.0]
+    observer.watch_token("p", lambda: left[0])
+    assert _value(observer, "ccaas_token_left_seconds", platform="p") == 30.0
+    left[0] = None
+    assert math.isnan(_value(observer, "ccaas_token_left_seconds", platform="p") or 0.0)

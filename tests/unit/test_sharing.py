@@ -23,6 +23,7 @@ from connector.core.sharing import (
     patience_s,
     pause_s,
     probe_in_s,
+    request_s,
     unpack,
 )
 from connector.core.token_clock import RETRY_AFTER_MAX_S, Freshness, Grant
@@ -97,6 +98,22 @@ def test_who_asks(need: Need, lock: Lock, waited_s: float, step: Step) -> None:
 def test_nobody_waits_while_the_token_dies(left_s: float | None, patience: float) -> None:
     """At most half of what the token has left."""
     assert patience_s(Need(OURS, Freshness.STALE, left_s, BUFFER_S)) == patience
+
+
+@pytest.mark.parametrize(
+    ("need", "limit_s"),
+    [
+        (START, 10.0),
+        (DEAD, 10.0),
+        (DUE, 10.0),
+        (Need(OURS, Freshness.STALE, 12.0, BUFFER_S), 6.0),
+        (Need(OURS, Freshness.STALE, 1.5, BUFFER_S), 2.0),
+        (Need(OURS, Freshness.STALE, None, BUFFER_S), 10.0),
+    ],
+)
+def test_a_request_that_hangs_leaves_time_for_another(need: Need, limit_s: float) -> None:
+    """Half of what the token has left, but never less than a slow endpoint needs."""
+    assert request_s(need) == limit_s
 
 
 @pytest.mark.parametrize(
