@@ -84,6 +84,21 @@ def advance(known: Checkpoint, batches: Sequence[Batch], offsets: Offsets) -> Ch
     return replace(known, offsets=merged)
 
 
+def written_since(committed: Mapping[str, Checkpoint], undecided: Sequence[Checkpoint]) -> set[tuple[str, int, int]]:
+    """Topic, partition and offset of records that came with undecided checkpoints and not with the committed ones."""
+    return {
+        (topic, partition, offset)
+        for checkpoint in undecided
+        for topic, by_partition in checkpoint.offsets.items()
+        for partition, offset in by_partition.items()
+        if offset > _offset_of(committed.get(checkpoint.stream), topic, partition)
+    }
+
+
+def _offset_of(checkpoint: Checkpoint | None, topic: str, partition: int) -> int:
+    return -1 if checkpoint is None else checkpoint.offsets.get(topic, {}).get(partition, -1)
+
+
 def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
     last = batch.entries[-1]
     event_time_ms = next((e.event_time_ms for e in reversed(batch.entries) if e.event_time_ms is not None), None)

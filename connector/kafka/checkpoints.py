@@ -70,11 +70,32 @@ class LaneCheckpoints:
                 messages = consumer.consume(1000, _POLL_S)
                 for message in messages:
                     self._apply(message)
+                self._next_offset = self._position(consumer)
                 if not messages:
                     blocked()
-            self._next_offset = self._position(consumer)
         finally:
             consumer.close()
+        return dict(self._streams)
+
+    def undecided(self) -> list[Checkpoint]:
+        """Checkpoints behind the last record read that stand in an open transaction; to be asked while blocked."""
+        end, deadline = self._high_watermark(), time.monotonic() + _REQUEST_S
+        found: list[Checkpoint] = []
+        consumer = Consumer({**self._client.reader(), "isolation.level": "read_uncommitted"})
+        try:
+            consumer.assign([TopicPartition(self._partition.topic, self._partition.partition, self._next_offset)])
+            while self._position(consumer) < end and time.monotonic() < deadline:
+                for message in consumer.consume(1000, _POLL_S):
+                    value = message.value()
+                    if message.error() is None and value is not None and message.key() != LANES_KEY.encode():
+                        found.append(self._decode(value, message.offset()))
+        finally:
+            consumer.close()
+        return found
+
+    @property
+    def committed(self) -> dict[str, Checkpoint]:
+        """Every stream's last checkpoint, as far as was read."""
         return dict(self._streams)
 
     def _high_watermark(self) -> int:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from connector.core.checkpoint import written_since
 from connector.core.transaction import Cure
 from connector.kafka.checkpoints import LaneCheckpoints
 from connector.kafka.client import KafkaClient, describe
@@ -20,6 +21,7 @@ from connector.model import Checkpoint
 _BLOCKED_S = 3.0
 """Kafka writes the markers of what an init aborts within a second (rule 5)."""
 _REQUEST_S = 5.0
+_POLL_S = 0.1
 
 _log = logging.getLogger("connector.lane")
 
@@ -30,8 +32,10 @@ class Takeover:
     Once an init has returned, no transaction of the lane's transactional id is open, as far as the coordinator knows.
     It can be mistaken: where a partition has no leader at the moment, because its only broker crashed, Kafka takes it
     for deleted and never writes the marker. Readers of that partition then wait for ever, and the next commit of the
-    same producer id would commit what was left open. So a transaction of ours enters the same partitions, and the next
-    init aborts both, as the first init should have; what is lost by it is replayed, since its checkpoint goes with it.
+    same producer id would commit what was left open. So a transaction of ours enters the same partitions and takes what
+    was left open with it to the same end. Which end: a partition that was not forgotten tells, by a record that came
+    with the undecided checkpoint; committed there, it is committed here. Else the next init aborts both, as the first
+    init should have; what is lost by it is replayed, since its checkpoint goes with it.
     """
 
     def __init__(
@@ -56,13 +60,13 @@ class Takeover:
         self._transactor.initialise(self._still)
         self._give_up_at = time.monotonic() + _BLOCKED_S
         try:
-            read = checkpoints.read(self._blocked)
+            read = checkpoints.read(lambda: self._blocked(checkpoints))
         except KafkaException as error:
             raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
         self._still()  # or a lane given away would be announced, maybe to its successor in this worker
         return read
 
-    def _blocked(self) -> None:
+    def _blocked(self, checkpoints: LaneCheckpoints) -> None:
         self._still()
         self._tell("blocked: another producer's transaction is open in the lane's partition")
         if time.monotonic() < self._give_up_at:
@@ -71,9 +75,37 @@ class Takeover:
         client = services.client
         topics = [client.checkpoints_topic, client.gaps_topic, client.dead_letter_topic, *services.limits()]
         open_in = unfinished(client, services.topics.partitions(topics))
-        _log.warning("lane %d is blocked; what its producer id left open in %s is aborted", self._lane, _names(open_in))
+        commit = self._committed_elsewhere(checkpoints, open_in)
+        end = "committed, as it is elsewhere" if commit else "aborted"
+        _log.warning("lane %d is blocked; what its producer id left open in %s is %s", self._lane, _names(open_in), end)
         self._transactor.enter(open_in)
+        if commit:
+            self._transactor.commit()
         raise Doubt("checkpoint", Cure.RENEW, "the lane's partition was blocked")
+
+    def _committed_elsewhere(self, checkpoints: LaneCheckpoints, open_in: list[TopicPartition]) -> bool:
+        """Whether readers see a record, in another partition, that came with what is left open here."""
+        forgotten = {(at.topic, at.partition) for at in open_in}
+        written = written_since(checkpoints.committed, checkpoints.undecided())
+        decided = [TopicPartition(*place) for place in sorted(written) if place[:2] not in forgotten]
+        return any(visible(self._services.client, place) for place in decided)
+
+
+def visible(client: KafkaClient, place: TopicPartition) -> bool:
+    """Whether a read_committed reader finds a record at this offset, which lies before the stable offset."""
+    deadline = time.monotonic() + _REQUEST_S
+    consumer = Consumer(client.reader())
+    try:
+        consumer.assign([place])
+        while time.monotonic() < deadline:
+            message = consumer.poll(_POLL_S)
+            if message is not None:
+                return message.error() is None and message.offset() == place.offset
+            if consumer.position([place])[0].offset > place.offset:
+                return False
+    finally:
+        consumer.close()
+    raise Doubt("open transactions", Cure.RENEW, f"{place.topic}[{place.partition}] cannot be read at {place.offset}")
 
 
 def unfinished(client: KafkaClient, partitions: Mapping[str, int]) -> list[TopicPartition]:

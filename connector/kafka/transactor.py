@@ -28,8 +28,8 @@ _COMMIT_PATIENCE_S = 35.0
 _INIT_STEP_S = 0.5
 _OFFSETS_S = 10.0
 _ENTER_S = 5.0
-_ENTER_KEY = "$aborted"
-"""Compacted topics want a key; nobody but a read_uncommitted reader sees it."""
+_ENTER_KEY = "$end"
+"""Compacted topics want a key. Readers see the record, without a value, only where the transaction is committed."""
 
 
 class Doubt(Exception):  # noqa: N818 - not an error: the normal end of a producer's life
@@ -163,7 +163,7 @@ class Transactor:
                 return ended - started
 
     def enter(self, partitions: Iterable[TopicPartition]) -> None:
-        """Be in these partitions with a transaction: the next init aborts it, and what else is open there of ours."""
+        """Be in these partitions with a transaction; its end is the end of what else is open there of ours."""
         failures: list[str] = []
 
         def report(error: KafkaError | None, _message: Message) -> None:

@@ -302,6 +302,38 @@ def test_transaction_that_kafka_forgot_to_end_is_aborted_by_the_next_owner(
     assert site.judge(range(1, 10)).held
 
 
+def test_transaction_that_kafka_ended_in_part_is_committed_by_the_next_owner(
+    site: Site, lane_broker: MavenBroker
+) -> None:
+    """Its events are there for every reader; aborting its checkpoint would write them twice."""
+    limits = {site.topic: TopicLimits(4)}
+    with site.rig(limits=limits) as rig:
+        rig.submit(range(1, 6))
+        rig.committed(5)
+    client, written = site.client, DeliveryReports()
+    forgotten = Producer(client.producer(0, []))
+    forgotten.init_transactions(PATIENCE_S)
+    forgotten.begin_transaction()
+    for position in range(6, 9):
+        event = entry(site.topic, position)
+        forgotten.produce(site.topic, event.value, event.key, headers=event.headers, on_delivery=written.of("s"))
+    forgotten.commit_transaction(PATIENCE_S)  # the part that Kafka did end
+    forgotten.begin_transaction()
+    late = encode(Checkpoint("s", position=8, offsets=written.offsets["s"]), "dead", 0)
+    forgotten.produce(client.checkpoints_topic, late, "s", partition=0)
+    assert forgotten.flush(PATIENCE_S) == 0
+    forget(site.bootstrap, client.transactional_id(0))
+    lane_broker.kill()
+    forgotten.purge()
+    lane_broker.start()
+    with LaneRig(site, limits=limits) as rig:
+        rig.wait_state("blocked")
+        assert rig.opened()["s"].position == 8
+        rig.submit(range(6, 10))
+        rig.committed(9)
+    assert site.judge(range(1, 10)).held
+
+
 def test_lanes_open_side_by_side(site: Site) -> None:
     """A lane that cannot open does not keep another from it."""
     site.topics.ensure([site.topic])

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.core.checkpoint import advance, decode, encode
+from connector.core.checkpoint import advance, decode, encode, written_since
 from connector.errors import CheckpointVersionError
 from connector.model import Batch, Checkpoint, DeadLetterId, Entry
 from tests.validation import validate
@@ -155,3 +155,13 @@ def test_command_snapshot_and_stop_are_the_batchs() -> None:
     assert (found.command_id, found.snapshot_id, found.stopped) == ("c", "s-2", False)
     assert advance(found, [_batch(_event(3), stopped=True)], {}).stopped
     assert advance(found, [_batch(complete_until_ms=5)], {}).snapshot_id == "s-2"
+
+
+def test_records_that_came_with_an_undecided_checkpoint() -> None:
+    """Those beyond the committed offsets of the same stream; a stream that never committed wrote them all."""
+    committed = {"wfm": Checkpoint("wfm", offsets={"events": {0: 10, 1: 4}})}
+    undecided = [
+        Checkpoint("wfm", offsets={"events": {0: 10, 1: 6}, "gaps": {0: 0}}),
+        Checkpoint("crm", offsets={"events": {1: 3}}),
+    ]
+    assert written_since(committed, undecided) == {("events", 1, 6), ("gaps", 0, 0), ("events", 1, 3)}
