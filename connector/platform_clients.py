@@ -20,6 +20,7 @@ from connector.observer import Observer
 from connector.ports import Clock
 from connector.sessions import open_session
 from connector.settings import PlatformSettings, Settings
+from connector.tls import ClientTls, TlsFiles
 from connector.token_sharing import TokenSharing
 
 
@@ -39,6 +40,7 @@ class PlatformClients:
         self._rng = rng
         self._observer = observer
         self._clients: dict[str, PlatformClient] = {}
+        self._tls: dict[TlsFiles, ClientTls] = {}
         self._sharing: TokenSharing | None = None
 
     def __getitem__(self, platform: str) -> PlatformClient:
@@ -53,7 +55,7 @@ class PlatformClients:
             )
             stack.push_async_callback(self._sharing.close)
         for name, platform in settings.platforms.items():
-            session = await stack.enter_async_context(open_session(platform.tls.files()))
+            session = await stack.enter_async_context(open_session(self._tls_of(platform.tls.files())))
             self._clients[name] = PlatformClient(session, self._token_service(name, platform, session))
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -67,6 +69,13 @@ class PlatformClients:
         """What an operator should know of, though everything works."""
         trouble = None if self._sharing is None else self._sharing.trouble
         return [] if trouble is None else [f"tokens are not shared, Redis cannot be used: {trouble}"]
+
+    def _tls_of(self, files: TlsFiles) -> ClientTls:
+        """One context for all platforms with the same files: the system's authorities alone take most of a megabyte."""
+        tls = self._tls.get(files)
+        if tls is None:
+            tls = self._tls[files] = ClientTls(files)
+        return tls
 
     def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
         auth = platform.auth

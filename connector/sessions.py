@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import aiohttp
 
-from connector.tls import ClientTls, TlsFiles
+from connector.tls import ClientTls
 
 
-def open_session(files: TlsFiles) -> aiohttp.ClientSession:
-    """A session with the platform's TLS files. Proxies are given with each request (``settings.reach``).
+def open_session(tls: ClientTls) -> aiohttp.ClientSession:
+    """A session with the platform's TLS. Proxies are given with each request (``settings.reach``).
 
     ``trust_env`` stays off: aiohttp would look for a proxy of ``wss://`` in WSS_PROXY only, and mix the user's
     ``.netrc`` into requests that carry a token.
     """
-    tls = ClientTls(files)
 
     async def connecting(*_: object) -> None:
         tls.refresh()

@@ -64,7 +64,7 @@ class PlatformCheck:
     async def run(self) -> list[Finding]:
         """Every prerequisite, in the order in which they depend on each other."""
         findings = [finding async for finding in self._addresses()]
-        async with open_session(self._platform.tls.files()) as session:
+        async with open_session(ClientTls(self._platform.tls.files())) as session:
             finding, token = await self._token(session)
             findings.append(finding)
             if token is None:
