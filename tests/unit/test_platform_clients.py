@@ -8,6 +8,7 @@ from typing import cast
 
 import aiohttp
 
+from connector.board import Board
 from connector.observer import Observer
 from connector.platform_clients import PlatformClients
 from connector.settings import Settings
@@ -22,7 +23,7 @@ async def test_platforms_with_the_same_files_share_one_tls_context() -> None:
     (platform,) = config["platforms"].values()
     config["platforms"] = dict.fromkeys(("a", "b"), platform)
     config["streams"] = [{"name": name, "platform": name, "topic": "t"} for name in ("a", "b")]
-    clients = PlatformClients(FakeClock(), Random(1), Observer(Metrics()))
+    clients = PlatformClients(FakeClock(), Random(1), Observer(Metrics(), Board({})))
     async with AsyncExitStack() as stack:
         await clients.open(Settings.model_validate(config), stack)
         sessions = [clients[name].session for name in ("a", "b")]
