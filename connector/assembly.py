@@ -17,7 +17,7 @@ from connector.kafka.client import KafkaClient
 from connector.kafka.ownership import GroupMember, Membership
 from connector.kafka.services import LaneServices
 from connector.kafka.writer import LaneWriter
-from connector.observer import Observer
+from connector.observer import CountedOwner, Observer
 from connector.pace import DialPace
 from connector.parts import Parts, Shared
 from connector.pipeline import StreamPipeline
@@ -63,9 +63,10 @@ class Assembly:
             self._platform_time_ms,
             mismatched,
         )
-        self.member = GroupMember(workshop.client, self.supervisor)
+        self.member = GroupMember(workshop.client, CountedOwner(self.supervisor, workshop.metrics))
         self._services = self._lane_services()
         workshop.metrics.lanes_owned.set_function(lambda: len(self.supervisor.lanes))
+        workshop.metrics.lanes_configured.set(settings.lanes)
 
     def _lane_services(self) -> LaneServices:
         workshop, metrics = self._workshop, self._workshop.metrics

@@ -13,6 +13,7 @@ import structlog
 from connector import telemetry
 from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
 from connector.board import Board
+from connector.ports import LaneOwner
 from connector.web.metrics import Metrics
 
 _SELDOM_S = 10.0
@@ -176,3 +177,26 @@ class Observer:
             return
         self._last[key] = (now, 0)
         _log.log(level, text, **facts, untold=untold)
+
+
+class CountedOwner:
+    """A lane owner that is told after its rebalances are counted. Implements :class:`connector.ports.LaneOwner`."""
+
+    def __init__(self, owner: LaneOwner, metrics: Metrics) -> None:
+        self._owner = owner
+        self._rebalances = metrics.rebalances
+
+    def assigned(self, lanes: frozenset[int]) -> None:
+        """See :meth:`connector.ports.LaneOwner.assigned`."""
+        self._rebalances.labels("assigned").inc()
+        self._owner.assigned(lanes)
+
+    def revoked(self, lanes: frozenset[int], deadline: float) -> None:
+        """See :meth:`connector.ports.LaneOwner.revoked`."""
+        self._rebalances.labels("revoked").inc()
+        self._owner.revoked(lanes, deadline)
+
+    def lost(self, lanes: frozenset[int]) -> None:
+        """See :meth:`connector.ports.LaneOwner.lost`."""
+        self._rebalances.labels("lost").inc()
+        self._owner.lost(lanes)

@@ -6,6 +6,8 @@ code's own. Units are in the names.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -17,11 +19,21 @@ _COMMIT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 3
 _OVERLAP_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 
 
+class Described(NamedTuple):
+    """A metric for the reference page; ``name`` as it is queried."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
 class Metrics:
     """All metrics of one worker, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.described: list[Described] = []
         self._gauges_of_streams: list[Gauge] = []
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -71,6 +83,8 @@ class Metrics:
         self.lane_commits = self._histogram("commit_seconds", "From begin to commit of a transaction.", _COMMIT_BUCKETS)
         self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
         self.lanes_owned = gauge("lanes_owned", "Lanes that the group gave to this worker.")
+        self.lanes_configured = gauge("lanes_configured", "Lanes of the whole group.")
+        self.rebalances = counter("rebalances", "Times the group gave lanes, took them, or lost sight of us.", "change")
 
     def forget(self, stream: str) -> None:
         """Show no more how the stream is: another worker knows. What was counted stays counted."""
@@ -78,13 +92,16 @@ class Metrics:
             gauge.remove_by_labels({"stream": stream})
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        self.described.append(Described(f"ccaas_{name}_total", "counter", labels, what))
         return Counter(f"ccaas_{name}", what, labels, registry=self.registry)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        self.described.append(Described(f"ccaas_{name}", "gauge", labels, what))
         gauge = Gauge(f"ccaas_{name}", what, labels, registry=self.registry)
         if "stream" in labels:
             self._gauges_of_streams.append(gauge)
         return gauge
 
     def _histogram(self, name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
+        self.described.append(Described(f"ccaas_{name}", "histogram", (), what))
         return Histogram(f"ccaas_{name}", what, (), buckets=buckets, registry=self.registry)
