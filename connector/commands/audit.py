@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from connector.commands.options import config_option, json_option, load_settings, stream_of
+from connector.commands.options import config_option, json_option, load_settings, progress_bar, stream_of, stream_option
 from connector.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from connector.audit.reading import Progress
 
 EXIT_HELD, EXIT_BROKEN, EXIT_UNREAD = 0, 1, 3
 _LAST = 2**63 - 1
@@ -23,7 +16,7 @@ _POSITION = click.IntRange(min=0)
 
 @click.command()
 @config_option
-@click.option("--stream", "name", required=True, metavar="NAME")
+@stream_option(required=True)
 @click.option("--topic", "topics", multiple=True, help="Read this topic as well; may be repeated.")
 @click.option("--from", "first", type=_POSITION, default=0, help="First position to judge, in every epoch.")
 @click.option("--to", "last", type=_POSITION, default=_LAST, help="Last position to judge, in every epoch.")
@@ -55,22 +48,9 @@ def audit(config: Path | None, name: str, topics: tuple[str, ...], first: int, l
     within = None if (first, last) == (0, _LAST) else Span(first, last)
     scope = Scope(frozenset({name}), settings.platform_of(stream).contiguous, within)
     client = plans.kafka_client(settings).common()
-    with kafka_needed(settings), _progress() as progress:
+    with kafka_needed(settings), progress_bar() as progress:
         found = read_and_judge(client, settings.group, [*stream.topics(), *topics], scope, progress=progress)
     click.echo(report.as_json(found) if as_json else report.as_text(found))
     if any(not verdict.held for verdict in found.streams):
         return EXIT_BROKEN
     return EXIT_UNREAD if found.unread else EXIT_HELD
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import click
 from connector.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from connector.audit.reading import Progress
     from connector.settings import Settings, StreamSettings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -28,6 +31,32 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _streams_for_shell(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the streams in the file that ``-c`` names, for the shell's completion: no fault of it is told."""
+    from connector.settings.yaml_file import YamlFaultError, read_yaml
+
+    config = context.params.get("config")
+    try:
+        streams = read_yaml(Path(config)).get("streams", []) if config is not None else []
+        names = [str(stream["name"]) for stream in streams]
+    except (YamlFaultError, TypeError, KeyError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def stream_option(*, required: bool = False, multiple: bool = False, what: str = "") -> Callable[..., Any]:
+    """``--stream NAME``, completed from the configuration, as the parameter ``name``, or ``names`` of several."""
+    return click.option(
+        "--stream",
+        "names" if multiple else "name",
+        required=required,
+        multiple=multiple,
+        metavar="NAME",
+        shell_complete=_streams_for_shell,
+        help=what,
+    )
+
+
 def load_settings(config: Path | None) -> Settings:
     """The settings of file and environment; raises ConfigurationError with every fault."""
     from connector.settings import load
@@ -41,3 +70,16 @@ def stream_of(settings: Settings, name: str) -> StreamSettings:
     if name not in streams:
         raise ConfigurationError(f"--stream {name}: the configuration has {', '.join(sorted(streams))}")
     return streams[name]
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

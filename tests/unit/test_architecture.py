@@ -12,7 +12,7 @@ _ROOT = Path(__file__).parents[2]
 _PACKAGE = "connector"
 _IO = ("platforms", "auth", "kafka", "web")
 _COMPOSERS = (  # the composition root, what it is made of, and what stands on top of it
-    *("app", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer"),
+    *("app", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer", "metrics_reference"),
     *("check", "demo", "commands", "cli", "__main__"),
 )
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}
