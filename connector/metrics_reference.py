@@ -26,7 +26,6 @@ are bounded: streams and platforms are the configuration's, all other values the
 stream only while it owns the stream's lane. Rotation and network are counted apart, and never both.
 
 A stream is *quiet* while `ccaas_complete_until_timestamp_seconds` advances without events, *stale* when it does not.
-Token seconds left are `ccaas_token_expiry_timestamp_seconds - ccaas_clock_skew_seconds - time()`.
 
 Beside these, `process_*` and `python_*` tell of the worker's process. A histogram has `_bucket`, `_sum` and `_count`.
 
