@@ -1,17 +1,20 @@
 # The project's verbs. Each makes its own environment; nothing is needed but Python >= 3.11 and make
-# (for the tests also Docker, or a JDK >= 17 with Maven; Go for those of the Helm chart).
+# (for the tests also Docker, or a JDK >= 17 with Maven; test-tools needs Redis, nginx, Go, npm, kcat and Chromium).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUPPLY := $(VENV)/supply/bin
 
-.PHONY: demo test style types bench golden release-schemas lock sbom vulnerabilities licences clean
+.PHONY: demo test test-tools style types bench golden release-schemas lock sbom vulnerabilities licences clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not tools"
+
+test-tools: $(VENV)/.development
+	$(BIN)/python -m pytest -m tools
 
 style: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ import yaml
 from connector.settings import load
 from tests.support.kubernetes import Tools, tools
 
+pytestmark = pytest.mark.tools
+
 _ROOT = Path(__file__).parents[2]
 _CHART = _ROOT / "helm" / "ccaas-kafka-bridge"
 _HERE = Path(__file__).parent

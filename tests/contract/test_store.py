@@ -48,7 +48,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield url
 
 
-@pytest.fixture(params=["fake", "redis", "redis, sealed"])
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("redis", marks=pytest.mark.tools),
+        pytest.param("redis, sealed", marks=pytest.mark.tools),
+    ]
+)
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """Two stores."""
     if request.param == "fake":

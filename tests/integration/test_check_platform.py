@@ -139,6 +139,7 @@ async def test_bridge_that_runs_is_not_disturbed(simulator: Simulator, *, in_ser
     assert "streams.wfm: handshake" in await _check(simulator.base_url, handover="sequential")
 
 
+@pytest.mark.tools
 async def test_redis_away_and_not_letting_in(tmp_path: Path) -> None:
     """Optional, and so a finding only where it is configured; no URL, no password in it."""
     away = await check_redis(RedisPlan("redis://user:hush-33@127.0.0.1:1"))

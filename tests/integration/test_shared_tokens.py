@@ -15,6 +15,8 @@ from redis import Redis
 from tests.support.redis_server import OwnRedis, own_redis
 from tests.support.token_fleet import Fleet, fleet
 
+pytestmark = pytest.mark.tools
+
 LIFE_S = 5.0
 MANY = 20
 APART_S = 0.2  # the OAuth server refuses requests of a client that are closer together

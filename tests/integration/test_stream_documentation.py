@@ -18,7 +18,7 @@ from tests.support.chorus import Stage, together
 from tests.support.ledger import Record
 from tests.support.scenario import STREAM, Scenario, platform
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.tools, pytest.mark.asyncio(loop_scope="session")]
 
 _PAGE = Path(__file__).parents[2] / "docs" / "consuming.md"
 _COMMAND_TIMEOUT_S = 60.0

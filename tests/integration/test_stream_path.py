@@ -67,6 +67,7 @@ def _descriptors(it: Scenario) -> int:
 # nginx ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tools
 @together
 async def test_reloads_of_a_reverse_proxy_under_load(stage: Stage) -> None:
     """A proxy reloaded again and again ends its connections while tokens rotate: everything once, in order."""
@@ -85,6 +86,7 @@ async def test_reloads_of_a_reverse_proxy_under_load(stage: Stage) -> None:
         assert it.count("unauthorized") == 0
 
 
+@pytest.mark.tools
 @together
 async def test_idle_time_out_of_a_reverse_proxy(stage: Stage) -> None:
     """A quiet stream outlives nginx's idle time-out by its pings alone."""
@@ -102,6 +104,7 @@ async def test_idle_time_out_of_a_reverse_proxy(stage: Stage) -> None:
         assert it.count("opens") == 1
 
 
+@pytest.mark.tools
 @together
 async def test_idle_time_out_shorter_than_the_pings(stage: Stage) -> None:
     """Where pings come too seldom nginx ends quiet sockets: reconnects, no loss, no gap, no emergency for tokens."""
@@ -126,6 +129,7 @@ async def test_idle_time_out_shorter_than_the_pings(stage: Stage) -> None:
 # TLS --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tools
 @together
 async def test_private_authority_and_client_certificate(stage: Stage) -> None:
     """Trusted by ``tls.ca_file``, known by ``tls.certificate_file``: all requests go over mutual TLS."""
@@ -154,6 +158,7 @@ async def test_private_authority_and_client_certificate(stage: Stage) -> None:
         assert_calm(it)
 
 
+@pytest.mark.tools
 @together
 async def test_wrong_certificate(stage: Stage) -> None:
     """An unknown authority, then a wrong name: not dialled through, said clearly, tried again, and well once it is."""
@@ -223,6 +228,7 @@ async def test_tls_that_comes_to_nothing(stage: Stage, answer: bytes | None) -> 
 # Forward proxies and names ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.tools
 @together
 @pytest.mark.parametrize("by", ["setting", "environment"])
 async def test_forward_proxy(stage: Stage, by: str) -> None:

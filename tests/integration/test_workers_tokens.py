@@ -6,6 +6,8 @@ import asyncio
 import base64
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.fleet import Fleet, say, streams
 from tests.support.redis_server import own_redis
 from tests.support.scenario import platform
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.chorus import Stage
+
+pytestmark = pytest.mark.tools
 
 LIFE_S = 8.0
 _UP = 'ccaas_redis_up{use="tokens"}'

@@ -64,6 +64,7 @@ def _references(part: Any) -> Iterator[str]:  # noqa: ANN401  # any part of the 
         yield from _references(each)
 
 
+@pytest.mark.tools
 def test_document_is_asyncapi(validator: Draft7Validator, document: dict[str, Any]) -> None:
     """The specification's schema finds nothing; it does find a misspelt keyword."""
     assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)] == []
