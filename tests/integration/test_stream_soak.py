@@ -8,13 +8,19 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
+from confluent_kafka.admin import AclOperation, ResourceType
 
+from tests.support.chaos import disturb
 from tests.support.chorus import Stage, together_with_broker
 from tests.support.maven_broker import MavenBroker
+from tests.support.nginx import Nginx
+from tests.support.rules import AUTHORIZER, Rules
 from tests.support.scenario import Scenario, platform
 from tests.support.seed import SEED, TOLD
 
@@ -22,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SOAK_S = float(os.environ.get("CCAAS_TEST_SOAK_S", "40"))
 
-_STREAMS = ("a", "b", "c")
+_STREAMS = {"a": "continue", "b": "continue", "c": "snapshot"}
 _RATE = 100
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
 _BACKLOG = 8000
@@ -35,15 +41,18 @@ Fault = Callable[[], Awaitable[None]]
 class _Trouble:
     """Every fault by name; a draw is a call."""
 
-    def __init__(self, it: Scenario, broker: MavenBroker, rng: random.Random) -> None:
-        self._it, self._broker, self._rng = it, broker, rng
+    def __init__(self, it: Scenario, broker: MavenBroker, front: Nginx | None, rng: random.Random) -> None:
+        self._it, self._broker, self._front, self._rng = it, broker, front, rng
+        self._rules = Rules(broker.bootstrap)
         self._reset: set[str] = set()
 
     def draw(self) -> tuple[str, Fault]:
         """The next fault; those of Kafka and of the process are seldom."""
         often = [self.abort, self.close, self.expire, self.freeze, self.duplicate, self.refuse, self.mute, self.late]
         often += [self.accept_then_close, self.tokens, self.poison, self.misdate, self.jump, self.burst, self.reset]
+        often += [self.snapshots, self.bad_kafka_network, self.reload_proxy]
         seldom = [self.kill_broker, self.freeze_broker, self.kill_worker, self.stop_worker, self.suspend_worker]
+        seldom += [self.forbid_topic, self.no_descriptors]
         fault = self._rng.choice(often if self._rng.random() < 0.85 else seldom)
         return fault.__name__, fault
 
@@ -111,11 +120,40 @@ class _Trouble:
 
     async def reset(self) -> None:
         """A sequence that starts anew; once a stream, and not early."""
-        stream = self._rng.choice(_STREAMS)
+        stream = self._rng.choice(list(_STREAMS))
         if stream in self._reset or self._it.position(stream) < (0, _BACKLOG) or not self._it.open_sockets(stream):
             return
         self._reset.add(stream)
         self._it.simulator.reset(stream)
+
+    async def snapshots(self) -> None:
+        """A snapshot endpoint in trouble."""
+        kind = self._rng.choice(("429", "500", "slow", "truncated", "garbage", "endless"))
+        self._it.simulator.snapshot_trouble(kind, self._rng.uniform(0.5, 6.0), delay_s=3.0)  # type: ignore[arg-type]
+
+    async def bad_kafka_network(self) -> None:
+        """Cuts and delays between the worker and Kafka."""
+        self._it.note += await disturb(self._broker.proxy, self._rng) + ": "
+
+    async def reload_proxy(self) -> None:
+        """The reverse proxy ends its connections, where there is one."""
+        if self._front is not None:
+            self._front.reload()
+
+    async def forbid_topic(self) -> None:
+        """The events may not be written for a while."""
+        await asyncio.to_thread(self._rules.forbid, ResourceType.TOPIC, self._it.topic, AclOperation.WRITE)
+        await asyncio.sleep(self._rng.uniform(0.1, 4.0))
+        await asyncio.to_thread(self._rules.allow, ResourceType.TOPIC, self._it.topic)
+
+    async def no_descriptors(self) -> None:
+        """The worker, which has come to life, can open nothing."""
+        await self._it.alive()
+        pid = self._it.worker.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        await asyncio.sleep(self._rng.uniform(0.5, 4.0))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
     async def kill_broker(self) -> None:
         """A power cut of Kafka."""
@@ -150,18 +188,31 @@ class _Trouble:
 async def test_soak(stage: Stage) -> None:
     """Whatever goes wrong, and several things at a time: everything once, in order, or truly in a gap record."""
     rng = random.Random(SEED)
-    settings = platform(rate=_RATE, backlog=_BACKLOG, token_life_s=5, retention_s=100_000)
-    configured = {"ping_seconds": 0.5, "silence_seconds": 2}
-    streams = [{"name": name} for name in _STREAMS]
-    async with (
-        stage.own_broker() as broker,
-        Scenario(
-            stage, settings, *streams, kafka=broker.bootstrap, lanes=2, configured=configured, network=_QUICK, commit={}
-        ) as it,
-    ):
+    settings = platform(rate=_RATE, backlog=_BACKLOG, token_life_s=5, retention_s=100_000, conversations=50)
+    configured = {"ping_seconds": 0.5, "silence_seconds": 2, "snapshot": {"max_wait_seconds": 8}}
+    streams = [{"name": name, "on_gap": on_gap} for name, on_gap in _STREAMS.items()]
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(stage.own_broker(AUTHORIZER, proxied=True))
+        front = None
+        if rng.random() < 0.5:  # else the worker hears the platform's resets itself
+            front = stack.enter_context(Nginx(stage.directory / stage.name("nginx")))
+        it = Scenario(
+            stage,
+            settings,
+            *streams,
+            kafka=broker.bootstrap,
+            worker_kafka=broker.proxy.bootstrap,
+            port=0 if front is None else front.upstream,
+            front=None if front is None else front.url,
+            lanes=2,
+            configured=configured,
+            network=_QUICK,
+            commit={},
+        )
+        await stack.enter_async_context(it)
         it.note = f"{TOLD}; "
         await it.ready()
-        trouble = _Trouble(it, broker, rng)
+        trouble = _Trouble(it, broker, front, rng)
         began = time.monotonic()
         while time.monotonic() - began < SOAK_S:
             name, fault = trouble.draw()

@@ -8,72 +8,23 @@ from contextlib import asynccontextmanager
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, ResourceType
 
 from tests.support.broker import create_topic, fresh_name
 from tests.support.chorus import Stage, together, together_with_broker
 from tests.support.maven_broker import MavenBroker
+from tests.support.rules import AUTHORIZER, Rules
 from tests.support.scenario import STREAM, Scenario, platform
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _REQUEST_S = 15.0
-_EVERYBODY = "User:ANONYMOUS"
-
-
-class _Rules:
-    """What the broker allows everybody; without rules everything."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
-
-    def forbid(self, kind: ResourceType, name: str, operation: AclOperation = AclOperation.ALL) -> None:
-        """Deny the operation, and allow the others."""
-        denied = AclBinding(kind, name, ResourcePatternType.LITERAL, _EVERYBODY, "*", operation, AclPermissionType.DENY)
-        allowed = AclBinding(
-            kind, name, ResourcePatternType.LITERAL, _EVERYBODY, "*", AclOperation.ALL, AclPermissionType.ALLOW
-        )
-        for made in self._admin.create_acls([denied, allowed]).values():
-            made.result(_REQUEST_S)
-
-    def allow(self, kind: ResourceType, name: str) -> None:
-        """Take the rules away."""
-        rules = AclBindingFilter(
-            kind, name, ResourcePatternType.LITERAL, _EVERYBODY, "*", AclOperation.ANY, AclPermissionType.ANY
-        )
-        for deleted in self._admin.delete_acls([rules]).values():
-            deleted.result(_REQUEST_S)
-
-    def limit(self, topic: str, max_message_bytes: int) -> None:
-        """Change a topic's ``max.message.bytes``."""
-        entry = ConfigEntry("max.message.bytes", str(max_message_bytes), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        for changed in self._admin.incremental_alter_configs([resource]).values():
-            changed.result(_REQUEST_S)
-
-    def delete(self, topic: str) -> None:
-        """Delete a topic with all that is in it."""
-        self._admin.delete_topics([topic])[topic].result(_REQUEST_S)
 
 
 @asynccontextmanager
-async def _guarded_broker(stage: Stage) -> AsyncIterator[tuple[MavenBroker, _Rules]]:
-    async with stage.own_broker(
-        authorizer_class_name="org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        allow_everyone_if_no_acl_found="true",
-    ) as broker:
-        yield broker, _Rules(broker.bootstrap)
+async def _guarded_broker(stage: Stage) -> AsyncIterator[tuple[MavenBroker, Rules]]:
+    async with stage.own_broker(AUTHORIZER) as broker:
+        yield broker, Rules(broker.bootstrap)
 
 
 def _two(other: str) -> list[dict[str, str]]:
@@ -85,7 +36,7 @@ async def test_topic_deleted_under_a_running_stream(stage: Stage) -> None:
     """Only its streams stop, and ``ready`` says so; when it is there again they go on where they were."""
     other = fresh_name("other")
     async with Scenario(stage, platform(rate=100, token_life_s=6, retention_s=600), *_two(other)) as it:
-        rules = _Rules(it.kafka)
+        rules = Rules(it.kafka)
         await it.ready()
         await it.flowing(100, "b")
         await asyncio.to_thread(rules.delete, other)
@@ -135,7 +86,7 @@ async def test_limit_of_a_topic_shrinks_under_a_running_stream(stage: Stage) -> 
     other = fresh_name("other")
     settings = platform(rate=10, payload_bytes=4000, retention_s=600)
     async with Scenario(stage, settings, *_two(other)) as it:
-        rules = _Rules(it.kafka)
+        rules = Rules(it.kafka)
         await it.ready()
         await it.flowing(20, "b")
         await asyncio.to_thread(rules.limit, other, 2000)

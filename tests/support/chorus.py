@@ -59,11 +59,12 @@ class Stage:
             print(f"{name} took {self.took_s.get(name, 0.0):.1f} s")  # noqa: T201 - pytest shows it with -rP
 
     @contextlib.asynccontextmanager
-    async def own_broker(self, *, proxied: bool = False, **settings: str) -> AsyncIterator[MavenBroker]:
-        """A broker that a voice may kill and freeze; its settings with ``_`` for ``.``."""
-        named = {name.replace("_", "."): value for name, value in settings.items()}
+    async def own_broker(
+        self, settings: Mapping[str, str] | None = None, *, proxied: bool = False
+    ) -> AsyncIterator[MavenBroker]:
+        """A broker that a voice may kill and freeze, with settings besides the defaults."""
         directory = self.directory / fresh_name("kafka")
-        broker = await asyncio.to_thread(own_broker, directory, proxied=proxied, settings=named)
+        broker = await asyncio.to_thread(own_broker, directory, proxied=proxied, settings=dict(settings or {}))
         try:
             yield broker
         finally:
