@@ -53,7 +53,7 @@ class Assembly:
         self._group = group
         settings = workshop.settings
         self._streams = {stream.name: stream for stream in settings.streams}
-        self._buffer = WorkerBuffer(settings.buffer.worker_bytes)
+        self._buffer = WorkerBuffer(settings.buffer.worker_bytes, len(settings.streams))
         self._dials = DialPace(settings.rotation.max_parallel)
         self.supervisor = Supervisor(
             plans.streams_by_lane(settings),

@@ -235,10 +235,11 @@ class Outbox:
             return False
         if self.in_hand_bytes >= self._plan.buffer_bytes * share:
             return False
-        if self._worker.full and not self._waits_for_worker:
+        full = self._worker.full(self.in_hand_bytes)
+        if full and not self._waits_for_worker:
             self._waits_for_worker = True
             self._worker.wait(self._worker_has_room)
-        return not self._worker.full
+        return not full
 
     def _take_in_hand(self, entries: list[Entry], size_bytes: int) -> None:
         in_hand_bytes = size_bytes + len(entries) * ENTRY_OVERHEAD_BYTES

@@ -19,7 +19,8 @@ class WorkerBufferSettings(Section):
         ge=1_048_576,
         description=(
             "Most bytes of events in hand over all streams: both sockets, the producer's queue, "
-            "and the batch kept for sending again. Beyond it sockets are not read; nothing is dropped."
+            "and the batch kept for sending again. Beyond it sockets are not read; nothing is dropped. "
+            "A sixteenth is kept for the streams in equal parts, so that none stands still for the others' sake."
         ),
     )
 

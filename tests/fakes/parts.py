@@ -31,7 +31,7 @@ class FakeParts:
         self.clock, self.source, self.tokens = FakeClock(), FakeSource(), FakeTokens()
         self.told: list[telemetry.Event] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.worker = WorkerBuffer(1_000_000)
+        self.worker = WorkerBuffer(1_000_000, streams=100)
         limits = {TOPIC: TopicLimits(partitions)}
         router = Router(TOPIC, [Route("urgent.*", TOPIC, urgent=True)])
         self.envelope = Envelope(StreamIdentity("g", "p", STREAM), router, key=["/id"], event_type="/type")

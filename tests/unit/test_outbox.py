@@ -256,9 +256,12 @@ def test_reading_stops_when_full_of_bytes(site: Site) -> None:
     assert not site.outbox.may_read(reading=True)
 
 
-def test_full_worker_stops_everybody_and_calls_back(site: Site) -> None:
+def test_full_worker_stops_who_has_something_in_hand_and_calls_back(site: Site) -> None:
     """Once, however often it was asked, when there is room."""
     site.fake.worker.add(1_000_000)
+    assert site.outbox.may_read(reading=True)
+    site.add(1)
+    site.outbox.submit()
     assert not site.outbox.may_read(reading=True)
     assert not site.outbox.may_read(reading=False)
     site.fake.worker.add(-900_000)
