@@ -14,7 +14,7 @@ from typing import Protocol
 from connector import telemetry
 from connector.core.handover import CLOSE_NORMAL, Handover
 from connector.core.ledger import HoleState
-from connector.core.states import Close, Command, Dial, Ping, ReportDead, Rotated, Setback, Silent, State, Why
+from connector.core.states import Close, Command, Dial, Ping, Pong, ReportDead, Rotated, Setback, Silent, State, Why
 from connector.errors import DialError
 from connector.model import FailureKind, Token
 from connector.parts import Parts, StreamPlan
@@ -244,12 +244,13 @@ class StreamConnection:
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
-    def _report(self, command: Ping | ReportDead | Rotated | Setback) -> None:
+    def _report(self, command: Ping | Pong | ReportDead | Rotated | Setback) -> None:
         match command:
-            case Ping(socket):
+            case Ping(socket) | Pong(socket):
                 live = self._sockets.get(socket)
                 if live is not None and live.connection is not None:
-                    self._shared.spawn(live.connection.ping())
+                    to = live.connection
+                    self._shared.spawn(to.ping() if isinstance(command, Ping) else to.pong())
             case ReportDead(generation, cause):
                 self._observe(telemetry.TokenDied(self._name, generation, cause))
                 self._tokens.report_dead(generation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -13,6 +14,7 @@ import structlog
 from connector import telemetry
 from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
 from connector.board import Board
+from connector.core.poison import PoisonRate
 from connector.ports import LaneOwner
 from connector.web.metrics import Metrics
 
@@ -32,6 +34,7 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.GapRecorded: (logging.ERROR, "gap recorded"),
     telemetry.Unanchored: (logging.ERROR, "no snapshot to begin at; the stream begins at the platform's present"),
     telemetry.SnapshotWritten: (logging.INFO, "snapshot written"),
+    telemetry.Poisoned: (logging.ERROR, "the platform sends much that cannot be read; look at the dead letters"),
     telemetry.Halted: (logging.ERROR, "stream stopped after a gap (on_gap: stop)"),
     telemetry.Suspended: (logging.ERROR, "stream suspended"),
     telemetry.Restored: (logging.WARNING, "stream restored"),
@@ -53,6 +56,7 @@ class Observer:
         self._board = board
         self._extra = extra
         self._states: dict[str, str] = {}
+        self._poison: defaultdict[str, PoisonRate] = defaultdict(PoisonRate)
         self._last: dict[tuple[str, type[telemetry.Event]], tuple[float, int]] = {}
 
     def __call__(self, event: telemetry.Event) -> None:
@@ -65,6 +69,8 @@ class Observer:
             self._count(event)
             self._tell(event)
         self._board(event)
+        if type(event) is telemetry.DeadLettered and self._poison[event.stream].trips(time.monotonic()):
+            self(telemetry.Poisoned(event.stream, event.after, event.reason))
         if self._extra is not None:
             self._extra(event)
 
@@ -151,6 +157,8 @@ class Observer:
                     metrics.gap_positions.labels(stream).inc(gap.last - gap.first + 1)
             case telemetry.DeadLettered(_, _, reason):
                 metrics.dead_letters.labels(stream, reason).inc()
+            case telemetry.Poisoned():
+                metrics.poison_alerts.labels(stream).inc()
             case telemetry.ReadingPaused(_, paused):
                 metrics.reading_paused.labels(stream).set(paused)
             case telemetry.Suspended():
@@ -162,6 +170,7 @@ class Observer:
             case telemetry.StreamLeft():
                 metrics.forget(stream)
                 self._states.pop(stream, None)
+                self._poison.pop(stream, None)
 
     def _tell(self, event: telemetry.Event) -> None:
         facts = {field.name: getattr(event, field.name) for field in fields(event)}

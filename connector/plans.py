@@ -175,6 +175,7 @@ def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
             reissue_revokes=platform.auth.reissue == "revokes",
             jitter_s=settings.rotation.jitter_seconds,
             ping_s=platform.ping_seconds,
+            keepalive_s=platform.idle_keepalive_seconds,
             silence_s=platform.silence_seconds,
         ),
         event_time=compile_pointer(stream.time),

@@ -86,6 +86,10 @@ class Connection(Protocol):
         """Send a ping; a failure shows in :meth:`receive`."""
         ...
 
+    async def pong(self) -> None:
+        """Send an unsolicited pong, which nobody answers; a failure shows in :meth:`receive`."""
+        ...
+
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame and let go of the socket within a second, whatever the peer does. Idempotent."""
         ...

@@ -143,6 +143,17 @@ class DeadLettered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Poisoned(Event):
+    """Items that cannot be read come often (:mod:`connector.core.poison`); the last one ``after`` a position.
+
+    Once an episode.
+    """
+
+    after: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingPaused(Event):
     """The buffer is full: the socket is not read (``paused``), or is read again."""
 

@@ -17,9 +17,11 @@ module must not know positions: whether a socket has caught up, and what is know
 
 from __future__ import annotations
 
+from math import inf
+
 from connector.core.dialling import CLOSE_ABNORMAL, CLOSE_NORMAL, Dialling
 from connector.core.sockets import Socket, judge_overlap, overlap_deadline
-from connector.core.states import Close, Command, Ping, Rotated, Setback, Silent, State, Why
+from connector.core.states import Close, Command, Ping, Pong, Rotated, Setback, Silent, State, Why
 from connector.core.steps import HoleState
 from connector.model import DialFailure, FailureKind, Token
 
@@ -53,10 +55,8 @@ class Handover(Dialling):
         instants = [self._due] if self.state in _WAITING else []
         if self.state is State.OVERLAP:
             instants.append(overlap_deadline(*self._pair()))
-        if not self.paused:
-            for s in self._open():
-                instants += [s.ping_at, s.silent_at(self._policy)]
-        return min(instants, default=None)
+        instants += [s.deadline(self._policy, read=not self.paused) for s in self._open()]
+        return min((at for at in instants if at < inf), default=None)
 
     # ------------------------------------------------------------------ facts
 
@@ -170,8 +170,7 @@ class Handover(Dialling):
 
     def tick(self, now: float) -> list[Command]:
         """Time has passed."""
-        if not self.paused:
-            self._check_liveness(now)
+        self._look_after_sockets(now)
         if self.state is State.OVERLAP:
             self._judge_overlap(now)
         elif self.state is State.ROTATION_DUE and now >= self._due:
@@ -286,12 +285,15 @@ class Handover(Dialling):
             self._rotation.refuses_second = True
         self._redial(now, "new_closed", detail)
 
-    def _check_liveness(self, now: float) -> None:
+    def _look_after_sockets(self, now: float) -> None:
         for s in self._open():
-            if now >= s.silent_at(self._policy):
+            if not self.paused and now >= s.silent_at(self._policy):
                 self._out.append(Close(s.id, CLOSE_NORMAL, "silent"))
                 out, self._out = self._out, []
                 self._out = out + self.closed(s.id, CLOSE_ABNORMAL, now, "silent")
-            elif now >= s.ping_at:
+            elif not self.paused and now >= s.ping_at:
                 s.pinged(now, self._policy, expected=self._hole is HoleState.WAIT)
                 self._out.append(Ping(s.id))
+            elif now >= s.idle_at(self._policy):
+                s.sent_at = now
+                self._out.append(Pong(s.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from connector.core.reconnect import healthy
 from connector.core.states import Policy, Why
@@ -38,13 +39,14 @@ class Socket:
     event_at: float | None = None
     watched_from: float = 0.0
     ping_at: float = 0.0
+    sent_at: float = 0.0
     silent_s: float = 0.0
     advanced: bool = False
     caught_up: bool = False
 
     def opened(self, now: float, policy: Policy) -> None:
         """The handshake is done."""
-        self.opened_at = now
+        self.opened_at = self.sent_at = now
         self.watch(now, policy)
 
     def watch(self, now: float, policy: Policy) -> None:
@@ -67,6 +69,7 @@ class Socket:
 
     def pinged(self, now: float, policy: Policy, *, expected: bool) -> None:
         """A ping goes out; ``expected``: something is missing."""
+        self.sent_at = now
         self.ping_at = now + (min(policy.ping_s, self.sign_s) if expected else policy.ping_s)
 
     def brings(self, now: float) -> None:
@@ -87,6 +90,14 @@ class Socket:
     def silent_at(self, policy: Policy) -> float:
         """When it will have been silent for too long."""
         return self._last_sign() + policy.silence_s
+
+    def idle_at(self, policy: Policy) -> float:
+        """When nothing will have been sent on it for as long as it may be."""
+        return inf if policy.keepalive_s is None else self.sent_at + policy.keepalive_s
+
+    def deadline(self, policy: Policy, *, read: bool) -> float:
+        """When it wants to be looked at; silence and pings are nothing to a socket that is not ``read``."""
+        return min(self.idle_at(policy), *((self.ping_at, self.silent_at(policy)) if read else (inf,)))
 
     def open_for(self, now: float) -> float:
         """Seconds since the handshake."""

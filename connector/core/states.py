@@ -95,6 +95,7 @@ class Policy:
     reissue_revokes: bool = False
     jitter_s: tuple[float, float] = (0.05, 0.1)
     ping_s: float = 20.0
+    keepalive_s: float | None = None
     silence_s: float = 60.0
 
 
@@ -121,6 +122,13 @@ class Close:
 @dataclass(frozen=True, slots=True)
 class Ping:
     """Send a ping."""
+
+    socket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Send an unsolicited pong (RFC 6455 §5.5.3): whoever is between must not take the connection for idle."""
 
     socket: int
 
@@ -158,4 +166,4 @@ class Setback:
     next_at_s: float | None
 
 
-Command = Dial | Close | Ping | Silent | ReportDead | Rotated | Setback
+Command = Dial | Close | Ping | Pong | Silent | ReportDead | Rotated | Setback

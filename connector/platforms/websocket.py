@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from tempfile import gettempdir
 from urllib.parse import quote
@@ -71,8 +71,15 @@ class WebSocketConnection:
 
     async def ping(self) -> None:
         """See :meth:`connector.ports.Connection.ping`."""
+        await self._send(self._socket.ping())
+
+    async def pong(self) -> None:
+        """See :meth:`connector.ports.Connection.pong`."""
+        await self._send(self._socket.pong())
+
+    async def _send(self, sending: Awaitable[None]) -> None:
         try:
-            await self._socket.ping()
+            await sending
         except (ConnectionError, aiohttp.ClientError, RuntimeError):
             return  # receive() tells
 

@@ -49,6 +49,7 @@ class Metrics:
         self.gaps = counter("gaps", "Gap records.", "stream", "reason")
         self.gap_positions = counter("gap_positions", "Positions inside gap records.", "stream")
         self.dead_letters = counter("dead_letters", "Items that could not be read.", "stream", "reason")
+        self.poison_alerts = counter("poison_alerts", "Times that unreadable items began to come often.", "stream")
         self.lag_seconds = gauge("lag_seconds", "Platform's now minus the last committed event's time.", "stream")
         self.position = gauge("committed_position", "Last committed position.", "stream")
         self.complete_until = gauge("complete_until_timestamp_seconds", "Until then nothing is missing.", "stream")

@@ -90,6 +90,18 @@ async def test_ping_is_answered(site: Site) -> None:
     await connection.close(1000, "")
 
 
+async def test_keepalive_is_not_answered(site: Site) -> None:
+    """What shows in ``receive`` is the answer to the ping behind it, and no other."""
+    connection = await site.dial(BACKLOG)
+    await connection.pong()
+    await connection.ping()
+    assert await asyncio.wait_for(connection.receive(), WAIT_S) is FrameKind.PONG
+    site.happen()
+    assert isinstance(await asyncio.wait_for(connection.receive(), WAIT_S), bytes)
+    await connection.close(1000, "")
+    await connection.pong()
+
+
 async def test_close_is_final_and_idempotent(site: Site) -> None:
     """``Closed`` for ever after; pings are no fault."""
     connection = await site.dial(BACKLOG)

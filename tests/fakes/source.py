@@ -38,6 +38,10 @@ class FakeConnection:
             self._pongs += 1
             self._source.tell()
 
+    async def pong(self) -> None:
+        """See :meth:`connector.ports.Connection.pong`."""
+        self._source.ponged += 1
+
     async def close(self, code: int, reason: str) -> None:
         """See :meth:`connector.ports.Connection.close`."""
         self.end(code, reason)
@@ -80,6 +84,7 @@ class FakeSource:
         self.refusals: list[DialFailure] = []
         self.snapshots: asyncio.Queue[FakeSnapshot | DialFailure | None] = asyncio.Queue()
         self.waiting_for_snapshot = False
+        self.ponged = 0
         self._dead: set[int] = set()
         self._news = asyncio.Event()
 

@@ -11,7 +11,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from connector.core.handover import Handover
 from connector.core.reconnect import NetworkPolicy
-from connector.core.states import Close, Command, Dial, Ping, Policy, ReportDead, Rotated, Setback, Silent, State, Why
+from connector.core.states import (
+    Close,
+    Command,
+    Dial,
+    Ping,
+    Policy,
+    Pong,
+    ReportDead,
+    Rotated,
+    Setback,
+    Silent,
+    State,
+    Why,
+)
 from connector.core.steps import HoleState
 from connector.model import DialFailure, FailureKind, Token
 
@@ -46,11 +59,23 @@ class HandoverMachine(RuleBasedStateMachine):
         revokes=st.booleans(),
         retention_s=st.sampled_from([None, 4.0, 120.0]),
         breaker=st.integers(1, 5),
+        keepalive_s=st.sampled_from([None, None, 2.0, 5.0]),
     )
-    def begin(self, seed: int, overlap: bool, revokes: bool, retention_s: float | None, breaker: int) -> None:  # noqa: FBT001 - Hypothesis names it
+    def begin(
+        self,
+        *,
+        seed: int,
+        overlap: bool,
+        revokes: bool,
+        retention_s: float | None,
+        breaker: int,
+        keepalive_s: float | None,
+    ) -> None:
         """A stream of any platform."""
         network = NetworkPolicy(breaker_failures=breaker, retention_s=retention_s)
-        self.policy = Policy(network, overlap=overlap, reissue_revokes=revokes, ping_s=3.0, silence_s=8.0)
+        self.policy = Policy(
+            network, overlap=overlap, reissue_revokes=revokes, ping_s=3.0, silence_s=8.0, keepalive_s=keepalive_s
+        )
         self.handover = Handover(self.policy, Random(seed), self.now)
 
     # ------------------------------------------------------------------ what the caller does
@@ -67,6 +92,9 @@ class HandoverMachine(RuleBasedStateMachine):
                     self.gone.append(socket)
                     self.open.pop(socket, None)
                     self.dialling.pop(socket, None)
+                case Pong(socket):
+                    assert socket in self.open
+                    assert self.policy.keepalive_s is not None
                 case Silent(socket):
                     assert socket in self.open
                     assert self.handover._hole is HoleState.WAIT  # noqa: SLF001 - what it was told last

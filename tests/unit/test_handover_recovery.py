@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from connector.core.reconnect import NetworkPolicy
-from connector.core.states import Close, Dial, Ping, ReportDead, Setback, State, Why
+from connector.core.states import Close, Dial, Ping, Pong, ReportDead, Setback, State, Why
 from tests.support.story import POLICY, START_S, Story
 
 CALM = replace(POLICY, ping_s=1e6, silence_s=1e7)
@@ -302,3 +302,17 @@ def test_end_of_a_socket_that_is_being_dialled_is_the_dials_to_tell() -> None:
     assert story.handover.closed(2, 1006, story.now) == []
     assert story.handover.progressed(2, story.now, fresh=True, caught_up=True, hole=story.handover._hole) == []  # noqa: SLF001 - what it was told last
     assert story.state is State.ROTATING
+
+
+@pytest.mark.parametrize(
+    ("words", "at"),
+    [
+        ("25", [4.0, 8.0, 14.0, 18.0, 24.0]),  # a ping every ten seconds counts as something sent
+        ("pause 13", [4.0, 8.0, 12.0]),  # unread, it sends no pings; for others it is idle all the same
+    ],
+)
+def test_keepalive(words: str, at: list[float]) -> None:
+    """An unsolicited pong wherever nothing was sent for so long."""
+    policy = replace(POLICY, ping_s=10.0, silence_s=100.0, keepalive_s=4.0)
+    story = Story("token opened " + words, policy)
+    assert [when for when, command in story.log if command == Pong(1)] == at

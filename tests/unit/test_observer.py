@@ -12,6 +12,7 @@ import structlog
 from connector import telemetry
 from connector.auth.events import TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
 from connector.board import Board
+from connector.core.poison import ALERT_ITEMS
 from connector.model import Checkpoint, Gap, GapReason
 from connector.observer import Observer
 from connector.web.metrics import Metrics
@@ -64,11 +65,11 @@ def test_the_extra_observer_sees_events_too() -> None:
 
 
 def test_a_flood_of_dead_letters_makes_one_line(observer: Observer) -> None:
-    """Poison must not fill the log: it is counted, and told once in a while."""
+    """Poison must not fill the log: it is counted, told once in a while, and its rate once."""
     with structlog.testing.capture_logs() as lines:
         for after in range(100):
             observer(telemetry.DeadLettered("s", after, "not_json"))
-    assert len(lines) == 1
+    assert [line["log_level"] for line in lines] == ["warning", "error"]
     assert _value(observer, "ccaas_dead_letters_total", stream="s", reason="not_json") == 100
 
 
@@ -153,3 +154,16 @@ def test_life_of_the_token_is_asked_at_every_scrape(observer: Observer) -> None:
     assert _value(observer, "ccaas_token_left_seconds", platform="p") == 30.0
     left[0] = None
     assert math.isnan(_value(observer, "ccaas_token_left_seconds", platform="p") or 0.0)
+
+
+def test_poison_alert_trips_once_an_episode(observer: Observer) -> None:
+    """Whoever watches hears of it as of any other event; another stream's items don't count."""
+    seen: list[telemetry.Event] = []
+    observer = Observer(Metrics(), Board({}), seen.append)
+    for number in range(1, 2 * ALERT_ITEMS):
+        observer(telemetry.DeadLettered("s", number, "not_json"))
+        observer(telemetry.DeadLettered(f"other {number % 3}", number, "not_json"))  # too few of each
+    assert [event for event in seen if isinstance(event, telemetry.Poisoned)] == [
+        telemetry.Poisoned("s", ALERT_ITEMS, "not_json")
+    ]
+    assert _value(observer, "ccaas_poison_alerts_total", stream="s") == 1
