@@ -5,8 +5,8 @@ Knows nothing of Kafka clients nor of the code that wrote the records. Its memor
 
 * A position is *covered* by an event, a dead letter or a gap. Between the first and the last covered position of an
   epoch every other one is missing.
-* k dead letters without a position behind p, and then p + k + 1: they stand for what is between, and were written
-  before anybody could know.
+* The k-th dead letter behind p may stand for p + k, where no event between is there: it was written before anybody
+  could know.
 * A position delivered twice, as event or dead letter, is a duplicate. A gap over a delivered position is a false gap.
 * Of one key in one topic, positions never decrease, and all of its records are in one partition.
 * Positions beyond the stream's checkpoint are no evidence of a loss: a live stream is read partition by partition.
@@ -17,7 +17,8 @@ Knows nothing of Kafka clients nor of the code that wrote the records. Its memor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connector.core.key_order import KeyOrder
@@ -32,12 +33,14 @@ Place = tuple[str, int]
 class _Epoch:
     """``below``, ``above``: the epoch has something before, or behind, the positions asked for.
 
-    ``behind``: position → how many dead letters without one stand behind it.
+    ``lettered``: positions of dead letters. ``behind``: position → numbers of the dead letters
+    without one behind it.
     """
 
     delivered: PositionCounts = field(default_factory=PositionCounts)
     gaps: list[Span] = field(default_factory=list)
-    behind: dict[int, int] = field(default_factory=dict)
+    lettered: set[int] = field(default_factory=set)
+    behind: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     events: int = 0
     dead_letters: int = 0
     below: bool = False
@@ -56,13 +59,15 @@ class _Epoch:
             spans = [*spans, Span(asked.last + 1, asked.last)]
         return Span(min(span.first for span in spans), max(span.last for span in spans)) if spans else None
 
-    def lettered(self, missing: Span, asked: Span | None) -> bool:
-        """Whether dead letters stand for all of a run of positions. What is before those asked for is not known."""
-        cut = asked is not None and missing.first == asked.first
-        return any(
-            missing.last <= position + count and (position == missing.first - 1 or (cut and position < missing.first))
-            for position, count in self.behind.items()
-        )
+    def may_be_lettered(self) -> Iterator[Span]:
+        """Positions that dead letters without one may stand for."""
+        for after, ordinals in self.behind.items():
+            for ordinal in range(1, max(ordinals) + 1):
+                at = Span(after + ordinal, after + ordinal)
+                if self.delivered.within(at) and at.first not in self.lettered:
+                    break
+                if ordinal in ordinals:
+                    yield at
 
 
 class StreamEvidence:
@@ -167,10 +172,11 @@ class StreamEvidence:
             epoch.dead_letters += 1
             if letter.position is not None:
                 epoch.delivered.add(letter.position)
+                epoch.lettered.add(letter.position)
             elif letter in seen:
                 repeated += 1
             elif letter.after_position is not None and letter.ordinal is not None:
-                epoch.behind[letter.after_position] = max(letter.ordinal, epoch.behind.get(letter.after_position, 0))
+                epoch.behind[letter.after_position].add(letter.ordinal)
             seen.add(letter)
         return repeated
 
@@ -201,8 +207,8 @@ class StreamEvidence:
         if covered is None or not (covered or within):
             return None
         gaps = list(joined(sorted(epoch.gaps)))
-        absent = [] if within is None else joined(without(epoch.delivered.absent(within), gaps))
-        missing = [span for span in absent if not epoch.lettered(span, self._within)]
+        excused = list(joined(sorted([*gaps, *epoch.may_be_lettered()])))
+        missing = [] if within is None else list(joined(without(epoch.delivered.absent(within), excused)))
         duplicated = list(joined(epoch.delivered.repeated())) if epoch.delivered.again else []
         return EpochVerdict(
             epoch=number,
