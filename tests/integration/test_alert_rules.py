@@ -79,6 +79,8 @@ _SCENARIOS: dict[str, tuple[dict[str, str], str | None]] = {
         {'ccaas_dead_letters_total{job="b",stream="wfm",reason="not_json"}': "_x25 1x35"},
         "CcaasDeadLetter",
     ),
+    "poison": ({'ccaas_poison_alerts_total{job="b",stream="wfm"}': "_x25 1x35"}, "CcaasMuchCannotBeRead"),
+    "poison again": ({'ccaas_poison_alerts_total{job="b",stream="wfm"}': "1x25 2x35"}, "CcaasMuchCannotBeRead"),
     "a topic was deleted": (
         {
             'ccaas_stream_suspended{job="b",stream="wfm"}': _FROM_20,
