@@ -116,6 +116,8 @@ class Observer:
             metrics.duplicates.labels(stream).inc(event.duplicates)
         if event.clamped:
             metrics.timestamps_clamped.labels(stream).inc(event.clamped)
+        if event.redacted:
+            metrics.redacted.labels(stream).inc(event.redacted)
 
     def _committed(self, event: telemetry.Committed) -> None:
         metrics, stream = self._metrics, event.stream

@@ -19,6 +19,7 @@ from connector.core.boundary import CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
 from connector.core.pointer import compile_pointer
 from connector.core.reconnect import NetworkPolicy
+from connector.core.redaction import Redaction
 from connector.core.routing import Route, Router
 from connector.core.states import Policy
 from connector.kafka.client import KafkaClient
@@ -147,14 +148,26 @@ def _client_auth(auth: AuthSettings) -> ClientAuth | None:
 
 def envelope(group: str, stream: StreamSettings) -> Envelope:
     """What a stream's events become."""
-    routes = [Route(r.match.event_type, r.topic, urgent=r.priority == "high") for r in stream.routes]
+    routes = [
+        Route(
+            route.match.event_type,
+            route.topic,
+            urgent=route.priority == "high",
+            redaction=_redaction([*stream.redact, *route.redact], whole=route.drop),
+        )
+        for route in stream.routes
+    ]
     return Envelope(
         StreamIdentity(group, stream.platform, stream.name),
-        Router(stream.topic, routes),
+        Router(stream.topic, routes, _redaction(stream.redact)),
         key=stream.key,
         event_type=stream.type,
         type_prefix=stream.type_prefix,
     )
+
+
+def _redaction(pointers: list[str], *, whole: bool = False) -> Redaction | None:
+    return Redaction(pointers, whole=whole) if pointers or whole else None
 
 
 def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:

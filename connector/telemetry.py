@@ -92,6 +92,7 @@ class BatchRead(Event):
     size_bytes: int
     duplicates: int
     clamped: int
+    redacted: int
     in_hand_events: int
     in_hand_bytes: int
 

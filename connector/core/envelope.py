@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from connector.core import dead_letter
 from connector.core.instants import Moment, rfc3339
 from connector.core.pointer import Lookup, compile_pointer
+from connector.core.redaction import Redaction
 from connector.core.routing import Router
 from connector.core.steps import Unreadable
 from connector.model import Entry, Gap, Headers, TopicLimits
@@ -65,6 +66,7 @@ class Envelope:
         self._windows: dict[str, tuple[int, int]] = {}
         self._now_ms = 0
         self.clamped = 0
+        self.redacted = 0
 
     def at(self, now_ms: int, limits: Mapping[str, TopicLimits]) -> None:
         """Set the present (wall clock, ms): time stamps are clamped to what each topic keeps around it."""
@@ -80,7 +82,7 @@ class Envelope:
         """The record of one event, and whether it is urgent; :meth:`at` has told the present before."""
         found = self._type(document)
         event_type = found if type(found) is str and found else ""
-        topic, urgent = self.router.route(event_type)
+        topic, urgent, redaction = self.router.route(event_type)
         digits = str(position)
         headers: Headers = [
             _SPECVERSION,
@@ -91,6 +93,8 @@ class Envelope:
             ("ce_position", digits),
             _JSON,
         ]
+        if redaction is not None:
+            raw = self.redact(raw, redaction, headers)
         if moment is None:
             return Entry(position, 0, topic, self.key(document), raw, headers, self._now_ms, None), urgent
         time_ms, text = moment
@@ -103,6 +107,20 @@ class Envelope:
             if time_ms >= self._now_ms + IMPLAUSIBLE_MS:
                 return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, None), urgent
         return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, time_ms), urgent
+
+    def counted(self) -> tuple[int, int]:
+        """How many time stamps were clamped and values redacted since the last call."""
+        counts = (self.clamped, self.redacted)
+        self.clamped = self.redacted = 0
+        return counts
+
+    def redact(self, raw: bytes, redaction: Redaction, headers: Headers) -> bytes:
+        """The value without what must not pass; where something was taken out, a header says what."""
+        cleared, found = redaction.apply(raw)
+        if found:
+            headers.append(("redacted", orjson.dumps(found)))
+            self.redacted += 1
+        return cleared
 
     def key(self, document: object) -> str | bytes:
         """The first present of the key pointers, as text; else the stream's name: never null."""

@@ -10,11 +10,16 @@ Lookup = Callable[[object], object]
 _is_index = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
 
 
-def compile_pointer(pointer: str) -> Lookup:
-    """A function that returns what the pointer leads to, or None where it leads nowhere."""
+def steps_of(pointer: str) -> list[str]:
+    """The names and numbers on the pointer's way; raises ValueError where it is none."""
     if not pointer.startswith("/"):
         raise ValueError(f"{pointer!r} is not a JSON pointer: it starts with '/'")
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+
+
+def compile_pointer(pointer: str) -> Lookup:
+    """A function that returns what the pointer leads to, or None where it leads nowhere."""
+    steps = steps_of(pointer)
     if len(steps) == 1:
         name = steps[0]
 

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import NamedTuple
 
+from connector.core.redaction import Redaction
+
 _CACHE_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Events whose type matches the glob go to ``topic``; ``urgent`` ones commit at once."""
+    """Events whose type matches the glob go to ``topic``, without what ``redaction`` removes; ``urgent``: at once."""
 
     event_type: str
     topic: str
     urgent: bool = False
+    redaction: Redaction | None = None
 
 
 class Destination(NamedTuple):
@@ -25,14 +28,19 @@ class Destination(NamedTuple):
 
     topic: str
     urgent: bool
+    redaction: Redaction | None = None
 
 
 class Router:
     """Routes of one stream. Types are few, so answers are remembered (up to a bound: types come from outside)."""
 
-    def __init__(self, topic: str, routes: Sequence[Route] = ()) -> None:
-        self._default = Destination(topic, urgent=False)
-        self._routes = [(re.compile(translate(r.event_type)), Destination(r.topic, r.urgent)) for r in routes]
+    def __init__(self, topic: str, routes: Sequence[Route] = (), redaction: Redaction | None = None) -> None:
+        """``redaction``: of what no route takes, and of snapshots."""
+        self.default = Destination(topic, urgent=False, redaction=redaction)
+        self._routes = [
+            (re.compile(translate(route.event_type)), Destination(route.topic, route.urgent, route.redaction))
+            for route in routes
+        ]
         self._known: dict[str, Destination] = {}
         self.topics = tuple(dict.fromkeys([topic, *(r.topic for r in routes)]))
 
@@ -41,7 +49,7 @@ class Router:
         known = self._known.get(event_type)
         if known is None:
             matching = (destination for pattern, destination in self._routes if pattern.match(event_type))
-            known = next(matching, self._default)
+            known = next(matching, self.default)
             if len(self._known) < _CACHE_LIMIT:
                 self._known[event_type] = known
         return known

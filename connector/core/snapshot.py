@@ -38,7 +38,12 @@ class SnapshotRecords:
             key = self._envelope.key(orjson.loads(raw))
         except orjson.JSONDecodeError:
             key = self._envelope.identity.stream
-        return self._entry("", place, key, raw)
+        entry = self._entry("", place, key, raw)
+        redaction = self._envelope.router.default.redaction
+        if redaction is None:
+            return entry
+        headers = list(entry.headers)
+        return replace(entry, value=self._envelope.redact(raw, redaction, headers), headers=headers)
 
     def end(self, place: tuple[int, int], partitions: int) -> list[Entry]:
         """The end, in every partition."""

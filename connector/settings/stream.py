@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector.settings.addresses import JsonPointer, Name, NonEmpty, TopicName
-from connector.settings.fields import Integer, Section
+from connector.settings.fields import Document, Integer, Section, checked
+from connector.settings.secret_files import Fault
 
 Start = Literal["earliest", "latest", "snapshot"] | int
 _LARGEST_POSITION = 2**63 - 1
+_KEYS = ("/conversationId", "/userId", "/agentId", "/queueId")
 
 
 def _start(value: Any) -> Any:  # noqa: ANN401  # whatever the file holds
@@ -45,6 +47,13 @@ class RouteSettings(Section):
     priority: Literal["normal", "high"] = Field(
         default="normal", description="`high`: such an event is committed at once; the order stays."
     )
+    redact: list[JsonPointer] = Field(
+        default_factory=list, max_length=64, description="More JSON pointers that become null, besides the stream's."
+    )
+    drop: bool = Field(
+        default=False,
+        description="Drop the content: the value becomes `null`. Headers, position and key stay: nothing is missing.",
+    )
 
 
 class StreamBufferSettings(Section):
@@ -52,6 +61,21 @@ class StreamBufferSettings(Section):
 
     events: Integer = Field(default=5000, ge=1, le=10_000_000, description="Most events in hand.")
     bytes: Integer = Field(default=16_777_216, ge=1024, description="Most bytes of events in hand.")
+
+
+def _redaction_faults(stream: Document) -> Iterator[Fault]:
+    """What is taken out of the value must not be the record's key: there it would stay."""
+    keys, routes = stream.get("key", list(_KEYS)), stream.get("routes")
+    sections: list[tuple[tuple[str | int, ...], object]] = [((), stream)]
+    sections += [(("routes", number), route) for number, route in enumerate(routes if isinstance(routes, list) else ())]
+    for place, section in sections:
+        pointers = section.get("redact") if isinstance(section, Mapping) else None
+        for number, pointer in enumerate(pointers if isinstance(pointers, list) else ()):
+            for key in keys if isinstance(keys, list) else ():
+                if f"{key}/".startswith(f"{pointer}/"):
+                    yield Fault(
+                        (*place, "redact", number), f"takes out {key}, which the record's key would still hold; set key"
+                    )
 
 
 class StreamSettings(Section):
@@ -73,7 +97,7 @@ class StreamSettings(Section):
         description="What follows a gap record; `snapshot` means `continue` on a platform without `snapshot_url`.",
     )
     key: list[JsonPointer] = Field(
-        default_factory=lambda: ["/conversationId", "/userId", "/agentId", "/queueId"],
+        default_factory=lambda: list(_KEYS),
         max_length=16,
         description="JSON pointers of the record key, the first present; at last the stream's name.",
     )
@@ -83,8 +107,18 @@ class StreamSettings(Section):
         default="", description="Put before the type in `ce_type`."
     )
     value: Literal["raw"] = Field(default="raw", description="`raw`: the platform's event byte for byte.")
+    redact: list[JsonPointer] = Field(
+        default_factory=list,
+        max_length=64,
+        description=(
+            "JSON pointers of what must not reach Kafka: it becomes null in events and snapshots, and the header "
+            "`redacted` names it. All else keeps its bytes. Must not touch `key`."
+        ),
+    )
     routes: list[RouteSettings] = Field(default_factory=list, description="The first that matches wins, else `topic`.")
     buffer: StreamBufferSettings = Field(default_factory=StreamBufferSettings, description="Memory of the stream.")
+
+    _checked = checked(_redaction_faults)
 
     @property
     def channel_name(self) -> str:

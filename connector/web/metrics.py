@@ -45,6 +45,7 @@ class Metrics:
         self.event_bytes = counter("event_bytes", "Bytes of those events.", "stream")
         self.duplicates = counter("duplicates_dropped", "Events seen before, and dropped.", "stream")
         self.timestamps_clamped = counter("timestamps_clamped", "Record time stamps moved into the topic's.", "stream")
+        self.redacted = counter("values_redacted", "Values that lost what must not reach Kafka.", "stream")
         self.holes = counter("holes_suspected", "Positions that did not come, and were asked for again.", "stream")
         self.gaps = counter("gaps", "Gap records.", "stream", "reason")
         self.gap_positions = counter("gap_positions", "Positions inside gap records.", "stream")

@@ -25,7 +25,7 @@ from connector.errors import CheckpointVersionError, ConfigurationError, TokenEr
 from connector.model import Checkpoint, DeadLetterId
 from connector.settings import Settings, load
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 fuzz = settings(max_examples=EXAMPLES, deadline=None)
 
 _SECRET = "s3cr3t-0f-the-b4nk"

@@ -8,6 +8,7 @@ import pytest
 
 from connector.core.envelope import Envelope, StreamIdentity, settled
 from connector.core.instants import read_time, rfc3339
+from connector.core.redaction import Redaction
 from connector.core.routing import Route, Router
 from connector.core.steps import Unreadable
 from connector.model import Gap, GapReason, TopicLimits
@@ -41,6 +42,24 @@ def _headers(document: object, *, position: int = 7, time: object = None, prefix
     entry, _ = _envelope(prefix).event(0, position, read_time(time), document, b"{}")
     validate("event-headers", entry.headers)
     return headers_as_mapping(entry.headers)
+
+
+def test_redacted_event_keeps_everything_else() -> None:
+    """Key, headers and the rest of the value are as they were; a header names what is gone, and it is counted."""
+    router = Router("t", [Route("call.*", "calls", redaction=Redaction(whole=True))], Redaction(["/ani", "/nowhere"]))
+    envelope = Envelope(StreamIdentity("g", "p", "s"), router, key=["/ani"], event_type="/eventType")
+    envelope.at(_NOW_MS, {})
+    for raw, value, redacted in (
+        (b'{"ani":"tel:1", "n":1.0}', b'{"ani":null,"n":1.0}', b'["/ani"]'),
+        (b'{ "n":1.0 }', b'{ "n":1.0 }', None),
+        (b'{"eventType":"call.note","ani":"tel:1"}', b"null", b'[""]'),
+    ):
+        entry, _ = envelope.event(0, 7, None, orjson.loads(raw), raw)
+        validate("event-headers", entry.headers)
+        assert (entry.value, dict(entry.headers).get("redacted")) == (value, redacted)
+        assert entry.position == 7
+    assert envelope.counted() == (0, 2)
+    assert envelope.counted() == (0, 0)
 
 
 def test_event_in_full() -> None:

@@ -31,7 +31,7 @@ _ROUTER = Router(
 def test_first_match_wins(event_type: str, topic: str, urgent: bool) -> None:  # noqa: FBT001 - a table's column
     """A glob over the whole type, case and all; the same the second time."""
     assert _ROUTER.route(event_type) == Destination(topic, urgent)
-    assert _ROUTER.route(event_type) == (topic, urgent)
+    assert _ROUTER.route(event_type) == Destination(topic, urgent)
 
 
 def test_topics_are_told_once_each() -> None:
@@ -41,7 +41,7 @@ def test_topics_are_told_once_each() -> None:
 
 def test_events_without_a_type_can_be_routed() -> None:
     """``*`` matches them too."""
-    assert Router("events", [Route("*", "all")]).route("") == ("all", False)
+    assert Router("events", [Route("*", "all")]).route("") == Destination("all", urgent=False)
 
 
 def test_types_from_outside_are_not_remembered_without_end() -> None:

@@ -36,6 +36,17 @@ def faults(path: Path | None, environ: dict[str, str] | None = None) -> dict[str
     return found
 
 
+def test_what_is_redacted_is_no_key(write: Writer) -> None:
+    """A key would keep what the value loses; told for the stream's own pointers and for a route's."""
+    stream = {"name": "wfm", "platform": "genesys", "topic": "t", "key": ["/caller/number", "/queueId"]}
+    route = {"match": {"event_type": "*"}, "topic": "u"}
+    taken = {**stream, "redact": ["/call", "/caller"], "routes": [{**route, "redact": ["/caller/number"]}]}
+    found = faults(write(changed("streams", [taken])))
+    assert set(found) == {"streams.0.redact.1", "streams.0.routes.0.redact.0"}
+    sound = {**stream, "redact": ["/caller/name"], "routes": [{**route, "drop": True}]}
+    assert load(write(changed("streams", [sound])), {}).streams[0].routes[0].drop
+
+
 def test_every_fault_is_told_at_once(write: Writer) -> None:
     """Of fields, of sections, between sections, of the environment: one message has all of them."""
     found = faults(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.redaction import Redaction
 from connector.core.routing import Router
 from connector.core.snapshot import SnapshotRecords
 from connector.model import Entry, Headers
@@ -13,10 +14,11 @@ NOW_MS = 1_700_000_000_000
 PLACE = (2, 40)
 
 
-def records(as_of_ms: int | None = None, written: int = 0) -> SnapshotRecords:
+def records(as_of_ms: int | None = None, written: int = 0, redaction: Redaction | None = None) -> SnapshotRecords:
     """Those of a snapshot called x."""
     identity = StreamIdentity("g", "genesys", "wfm")
-    envelope = Envelope(identity, Router("events"), key=["/id"], event_type="/t", type_prefix="com.")
+    router = Router("events", redaction=redaction)
+    envelope = Envelope(identity, router, key=["/id"], event_type="/t", type_prefix="com.")
     return SnapshotRecords(envelope, "events", "x", as_of_ms, NOW_MS, written)
 
 
@@ -35,6 +37,14 @@ def test_snapshot_is_begun_and_ended_in_every_partition() -> None:
     assert {header(entry, "ce_type") for entry in end} == {"com.ccaas.snapshot.end"}
     assert {entry.key for entry in begin + end} == {"wfm"}
     assert orjson.loads(begin[0].value) == {"v": 1, "snapshot_id": "x"}
+
+
+def test_conversation_is_redacted_like_an_event() -> None:
+    """What must not reach Kafka does not come in by a snapshot; begin and end have nothing to lose."""
+    made = records(redaction=Redaction(["/ani"]))
+    entry = made.conversation(PLACE, b'{"id":"c1","ani":"tel:1"}')
+    assert (entry.key, entry.value, header(entry, "redacted")) == ("c1", b'{"id":"c1","ani":null}', b'["/ani"]')
+    assert header(made.begin(PLACE, 1)[0], "redacted") is None
 
 
 def test_conversation_is_keyed_like_an_event() -> None:
