@@ -228,20 +228,29 @@ def file() -> Any:  # noqa: ANN401  # a generator of a path
         yield Path(directory) / "bridge.yaml"
 
 
-@settings(max_examples=max(50, EXAMPLES // 5), deadline=None)
-@given(
-    content=_documents()
-    | _stained(st.just(_as_json(_MINIMUM)))
-    | st.binary(max_size=200)
-    | st.text(max_size=200).map(str.encode)
-)
-def test_configuration_is_taken_or_refused_without_its_secret(file: Path, content: bytes) -> None:
-    """One error for the user, never another exception, and no value of a secret in it."""
+def _load(file: Path, content: bytes) -> Settings | ConfigurationError:
+    """The settings, or the one error for the user; any other exception is a fault."""
     file.write_bytes(content)
-    found: Settings | ConfigurationError
     try:
-        found = load(file, {})
+        return load(file, {})
     except ConfigurationError as refused:
-        found = refused
+        return refused
+
+
+files = settings(max_examples=max(50, EXAMPLES // 5), deadline=None)
+
+
+@files
+@given(_documents())
+def test_configuration_is_taken_or_refused_without_its_secret(file: Path, content: bytes) -> None:
+    """One value is wrong, anywhere, or one key: no value of a secret is in what is said."""
+    found = _load(file, content)
     assert _SECRET not in repr(found)
     assert _SECRET not in str(found)
+
+
+@files
+@given(_stained(st.just(_as_json(_MINIMUM))) | st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_file_that_is_no_configuration_is_refused(file: Path, content: bytes) -> None:
+    """Noise, or a file with something cut out of it."""
+    _load(file, content)
