@@ -133,6 +133,16 @@ def test_pods_are_restricted(judge: Tools, values: Path | None) -> None:
         }
 
 
+def test_helm_test_sees_what_the_workers_see(judge: Tools, values: Path | None) -> None:
+    """``helm test`` checks every prerequisite with the same image, environment, files and identity."""
+    worker, check = _pods(_objects(judge.render(_CHART, values)))
+    assert check["containers"][0]["args"] == ["check", "-c", worker["containers"][0]["args"][2]]
+    for part in ("image", "env", "envFrom", "volumeMounts"):
+        assert check["containers"][0].get(part) == worker["containers"][0].get(part)
+    assert check["volumes"] == worker["volumes"]
+    assert check["serviceAccountName"] == worker["serviceAccountName"]
+
+
 def test_pod_outlives_its_soft_stop(judge: Tools, values: Path | None) -> None:
     """The kubelet waits longer than the bridge takes; probes go to the listener that has no password."""
     pod = _pods(_objects(judge.render(_CHART, values)))[0]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,12 @@ from tests.support.secure_broker import SecureBroker, documented_rules, secure_b
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+
+
+def _check(config: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What ``check`` says with the same permissions."""
+    command = [str(Path(sys.executable).with_name("ccaas-bridge")), "check", "-c", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
 async def _delivers(stage: Stage, secured: SecureBroker, way: str) -> None:
@@ -35,6 +44,8 @@ async def _delivers(stage: Stage, secured: SecureBroker, way: str) -> None:
         await it.ready()
         await it.flowing(20)
         await it.finish()
+        checked = await asyncio.to_thread(_check, it.directory / "bridge.yaml", environment)
+        assert checked.returncode == 0, checked.stdout
         assert not [line for line in it.worker.log_text().splitlines() if "AUTHORIZATION_FAILED" in line]
 
 

@@ -86,3 +86,44 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "bridge.configKind" -}}
 {{- if include "bridge.holdsSecret" .Values.config -}}Secret{{- else -}}ConfigMap{{- end -}}
 {{- end -}}
+
+{{/* What every pod of the bridge has: its environment, its files. */}}
+{{- define "bridge.environment" -}}
+{{- with .Values.extraEnv }}
+env: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "bridge.volumeMounts" -}}
+volumeMounts:
+  - {name: config, mountPath: /etc/ccaas-kafka-bridge, readOnly: true}
+  - {name: tmp, mountPath: /tmp}
+  {{- range .Values.secretMounts }}
+  - {name: {{ printf "secret-%s" .name }}, mountPath: {{ printf "/run/secrets/%s" .name }}, readOnly: true}
+  {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "bridge.volumes" -}}
+volumes:
+  - name: config
+    {{- if eq (include "bridge.configKind" .) "Secret" }}
+    secret: {secretName: {{ include "bridge.fullname" . }}, defaultMode: 0440}
+    {{- else }}
+    configMap: {name: {{ include "bridge.fullname" . }}}
+    {{- end }}
+  - name: tmp
+    emptyDir: {sizeLimit: {{ .Values.tmpSizeLimit }}}
+  {{- range .Values.secretMounts }}
+  - name: {{ printf "secret-%s" .name }}
+    secret: {secretName: {{ .secretName }}, defaultMode: 0440}
+  {{- end }}
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
