@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 Lookup = Callable[[object], object]
 
-_is_index = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
+is_index = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
+"""Whether a step can be a place in an array."""
 
 
 def steps_of(pointer: str) -> list[str]:
@@ -32,7 +33,7 @@ def compile_pointer(pointer: str) -> Lookup:
         for step in steps:
             if isinstance(document, dict):
                 document = document.get(step)
-            elif isinstance(document, list) and _is_index(step) and int(step) < len(document):
+            elif isinstance(document, list) and is_index(step) and int(step) < len(document):
                 document = document[int(step)]
             else:
                 return None

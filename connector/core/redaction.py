@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from connector.core.pointer import steps_of
+from connector.core.pointer import is_index, steps_of
 
 NOTHING = b"null"
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -45,17 +46,18 @@ def _without(raw: bytes, steps: Sequence[str]) -> bytes | None:
         return NOTHING
     step, rest = steps[0], steps[1:]
     opening = raw.lstrip()[:1]
+    parts: Any
+    place: Any
     if opening == b"{":
-        members = _OBJECT.decode(raw)
-        inner = _without(bytes(members[step]), rest) if step in members else None
-        return None if inner is None else msgspec.json.encode({**members, step: msgspec.Raw(inner)})
-    if opening == b"[" and step.isascii() and step.isdigit():
-        elements = _ARRAY.decode(raw)
-        index = int(step)
-        inner = _without(bytes(elements[index]), rest) if index < len(elements) else None
-        return (
-            None
-            if inner is None
-            else msgspec.json.encode([*elements[:index], msgspec.Raw(inner), *elements[index + 1 :]])
-        )
-    return None
+        parts, place = _OBJECT.decode(raw), step
+        there = place in parts
+    elif opening == b"[" and is_index(step):
+        parts, place = _ARRAY.decode(raw), int(step)
+        there = place < len(parts)
+    else:
+        return None
+    inner = _without(bytes(parts[place]), rest) if there else None
+    if inner is None:
+        return None
+    parts[place] = msgspec.Raw(inner)
+    return msgspec.json.encode(parts)
