@@ -15,7 +15,6 @@ from functools import partial
 from random import Random
 
 import structlog
-from confluent_kafka.admin import AdminClient
 
 from connector import __version__, plans, telemetry
 from connector import settings as configuration
@@ -23,6 +22,7 @@ from connector.assembly import Assembly, Workshop
 from connector.board import Board
 from connector.clock import BootClock
 from connector.errors import LaneMismatchError
+from connector.kafka.administrator import Administrator
 from connector.kafka.topics import Topics
 from connector.observer import Observer
 from connector.platform_clients import PlatformClients
@@ -77,7 +77,8 @@ class Bridge:
         client, metrics = replace(plans.kafka_client(settings), worker=_worker_id()), Metrics()
         board = Board({stream.name: stream.platform for stream in settings.streams})
         clock, rng, observer = BootClock(), Random(), Observer(metrics, board, extra_observer)  # noqa: S311 - jitter
-        topics = Topics(client, AdminClient(client.common()), settings.lanes, plans.topic_plan(settings))
+        admin = Administrator(client)
+        topics = Topics(client, admin, settings.lanes, plans.topic_plan(settings))
         self._workshop = Workshop(
             settings=settings,
             client=client,
@@ -86,7 +87,7 @@ class Bridge:
             metrics=metrics,
             observer=observer,
             platforms=PlatformClients(clock, rng, observer),
-            watch=TopicWatch(topics, plans.event_topics(settings)),
+            watch=TopicWatch(topics, plans.event_topics(settings), admin.why),
         )
 
     async def run(self) -> int:

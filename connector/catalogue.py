@@ -20,7 +20,8 @@ from connector.settings.fields import explain
 from connector.settings.stream import StreamBufferSettings
 
 CLASS, TASKS = "connector.class", "tasks.max"
-_LISTS = ("key", "routes")
+_POINTERS = ("key", "redact")
+_LISTS = (*_POINTERS, "routes")
 
 
 class Catalogue:
@@ -94,8 +95,7 @@ def _document(config: Mapping[str, str]) -> dict[str, Any]:
     document: dict[str, Any] = {
         name: config[name] for name in StreamSettings.model_fields if name in config and name not in _LISTS
     }
-    if config.get("key"):
-        document["key"] = config["key"].split(",")
+    document |= {name: config[name].split(",") for name in _POINTERS if config.get(name)}
     if config.get("routes"):
         document["routes"] = _parsed(config["routes"])
     buffer = {

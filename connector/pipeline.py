@@ -280,9 +280,9 @@ class StreamPipeline:
         duplicates, self._duplicates = self._duplicates, 0
         if not (entries or duplicates):
             return
-        counts = (duplicates, *self._envelope.counted())
-        in_hand = (self._outbox.in_hand_events, self._outbox.in_hand_bytes)
-        self._observe(telemetry.BatchRead(self.plan.name, entries, size_bytes, *counts, *in_hand))
+        clamped, redacted = self._envelope.counted()
+        counts = (entries, size_bytes, duplicates, clamped, self._outbox.in_hand_events, self._outbox.in_hand_bytes)
+        self._observe(telemetry.BatchRead(self.plan.name, *counts, redacted))
 
     def _consider_reading(self) -> None:
         """Stop reading when the buffer is full; go on when there is room (P6: nothing is dropped)."""

@@ -92,9 +92,9 @@ class BatchRead(Event):
     size_bytes: int
     duplicates: int
     clamped: int
-    redacted: int
     in_hand_events: int
     in_hand_bytes: int
+    redacted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

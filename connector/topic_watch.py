@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
 from confluent_kafka import KafkaException
 
 from connector.errors import PrerequisiteError
-from connector.kafka.client import describe
 from connector.kafka.topics import Topics
 from connector.model import TopicLimits
 
@@ -23,10 +22,12 @@ _log = structlog.get_logger("connector.app")
 class TopicWatch:
     """What this worker knows of its topics. ``limits``: event topic → what it accepts and keeps, kept up to date."""
 
-    def __init__(self, topics: Topics, event_topics: Sequence[str]) -> None:
+    def __init__(self, topics: Topics, event_topics: Sequence[str], why: Callable[[KafkaException], str]) -> None:
+        """``why``: what lies behind an error, in words."""
         self.topics = topics
         self.limits: dict[str, TopicLimits] = {}
         self._event_topics = event_topics
+        self._why = why
 
     async def prepare(self, stop: asyncio.Event) -> bool:
         """Topics are there and fit; asked again until they are. False where the worker is stopped before.
@@ -40,7 +41,7 @@ class TopicWatch:
             except PrerequisiteError as error:
                 _log.error("a prerequisite is missing", detail=str(error), retry_in_s=_RETRY_S)
             except KafkaException as error:
-                _log.warning("Kafka cannot be reached", detail=describe(error), retry_in_s=_RETRY_S)
+                _log.warning("Kafka cannot be reached", detail=self._why(error), retry_in_s=_RETRY_S)
             else:
                 return True
             with suppress(TimeoutError):

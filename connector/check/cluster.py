@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicDescription
+from confluent_kafka import KafkaException, Producer, TopicCollection
+from confluent_kafka.admin import ConfigResource, ResourceType, TopicDescription
 
 from connector.core.finding import Finding, State, fails, ok
 from connector.core.topic_rules import TopicSpec, judge_permissions, judge_settings
 from connector.core.transaction import cure
 from connector.errors import LaneMismatchError
+from connector.kafka.administrator import Administrator
 from connector.kafka.client import TRANSACTION_TIMEOUT_S, KafkaClient, describe, error_name
 from connector.kafka.topics import TopicPlan, Topics
 
@@ -50,8 +51,7 @@ class ClusterCheck:
     def __init__(self, client: KafkaClient, lanes: int, plan: TopicPlan, event_topics: list[str]) -> None:
         self._client = client
         self._plan = plan
-        self._heard: list[KafkaError] = []
-        self._admin = AdminClient(client.common() | {"error_cb": self._heard.append})
+        self._admin = Administrator(client)
         self._topics = Topics(client, self._admin, lanes, plan)
         self._wanted = self._topics.wanted(event_topics)
 
@@ -62,7 +62,7 @@ class ClusterCheck:
             asked = self._admin.describe_cluster(include_authorized_operations=True, request_timeout=_REQUEST_S)
             cluster = _answer(asked)
         except KafkaException as error:
-            found.findings.append(fails("kafka: reachable", self._why(error), _REACH))
+            found.findings.append(fails("kafka: reachable", self._admin.why(error), _REACH))
             return found
         found.findings.append(ok("kafka: reachable", f"cluster {cluster.cluster_id}, {len(cluster.nodes)} brokers"))
         there = self._describe_topics()
@@ -188,12 +188,6 @@ class ClusterCheck:
         if name == "INVALID_TRANSACTION_TIMEOUT":
             return f"set the brokers' transaction.max.timeout.ms to at least {TRANSACTION_TIMEOUT_S * 1000:.0f}"
         return "check __transaction_state: transaction.state.log.replication.factor needs so many brokers"
-
-    def _why(self, error: KafkaException) -> str:
-        """What the client said on the way tells more than that nobody answered."""
-        self._admin.poll(0)
-        heard = [told for told in self._heard if told.name() != "_ALL_BROKERS_DOWN"]
-        return f"{heard[-1].name()}: {heard[-1].str()}" if heard else describe(error)
 
 
 def _answer(asked: Future[Any]) -> Any:  # noqa: ANN401 - whatever was asked for

@@ -81,10 +81,10 @@ def _topic_clashes(document: Document) -> Iterator[Fault]:
     group = document.get("group")
     internal = {f"{group}.{name}" for name in INTERNAL_TOPICS}
     for index, stream in _mappings(document.get("streams")):
-        if stream.get("topic") in internal:
+        if str(stream.get("topic")) in internal:
             yield Fault(("streams", index, "topic"), "is a topic of the bridge itself")
         for number, route in _mappings(stream.get("routes")):
-            if route.get("topic") in internal:
+            if str(route.get("topic")) in internal:
                 yield Fault(("streams", index, "routes", number, "topic"), "is a topic of the bridge itself")
 
 

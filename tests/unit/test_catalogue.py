@@ -20,6 +20,7 @@ def catalogue() -> Catalogue:
         "snapshot_url": f"https://p.example.com/summary?key={SECRET}",
     }
     document["platforms"]["genesys"]["auth"]["extra_parameters"] = {"audience": SECRET}
+    document["streams"][0]["redact"] = ["/participants", "/notes"]
     document["streams"][0]["routes"] = [{"match": {"event_type": "agent.*"}, "topic": "ccaas.agents"}]
     return Catalogue(Settings(**document))
 

@@ -39,7 +39,7 @@ def _running() -> DemoState:
     state(telemetry.StreamState(STREAM, "live", 1))
     _opened(state, 1)
     state.sample()
-    state(telemetry.BatchRead(STREAM, 200, 60_000, 3, 0, 0, 200, 60_000))
+    state(telemetry.BatchRead(STREAM, 200, 60_000, 3, 0, 200, 60_000))
     state(telemetry.Committed(STREAM, Checkpoint(STREAM, position=200, event_time_ms=1_000_000), 200, 60_000, 0.01))
     state.sample()
     state.at_s = 4.0

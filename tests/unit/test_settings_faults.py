@@ -36,6 +36,11 @@ def faults(path: Path | None, environ: dict[str, str] | None = None) -> dict[str
     return found
 
 
+def test_topic_that_is_no_text_is_one_fault(write: Writer) -> None:
+    """A list where a name belongs: told, not tripped over."""
+    assert set(faults(write(changed("streams/0/topic", [])))) == {"streams.0.topic"}
+
+
 def test_what_is_redacted_is_no_key(write: Writer) -> None:
     """A key would keep what the value loses; told for the stream's own pointers and for a route's."""
     stream = {"name": "wfm", "platform": "genesys", "topic": "t", "key": ["/caller/number", "/queueId"]}
