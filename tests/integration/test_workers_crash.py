@@ -1,6 +1,6 @@
 """Workers killed again and again at random instants, the broker once among them; under both protocols of the group.
 
-``CCAAS_TEST_KILLS`` makes it longer (ten take two minutes), ``CCAAS_TEST_SEED`` repeats a run.
+``CCAAS_TEST_KILLS`` makes it longer (ten take four minutes), ``CCAAS_TEST_SEED`` repeats a run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.chorus import Stage
     from tests.support.maven_broker import MavenBroker
 
-KILLS = int(os.environ.get("CCAAS_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("CCAAS_TEST_KILLS", "2"))
 
 _AGAIN_AFTER_S = 3.0
 """A worker needs about so long to start and to join: the next kill comes before, while or after it does."""
