@@ -66,6 +66,7 @@ class Assembly:
         self.member = GroupMember(workshop.client, CountedOwner(self.supervisor, workshop.metrics))
         self._services = self._lane_services()
         workshop.metrics.lanes_owned.set_function(lambda: len(self.supervisor.lanes))
+        workshop.metrics.lanes_serving.set_function(lambda: self.supervisor.serving)
         workshop.metrics.lanes_configured.set(settings.lanes)
 
     def _lane_services(self) -> LaneServices:

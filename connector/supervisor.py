@@ -223,3 +223,9 @@ class Supervisor:
     def lanes(self) -> frozenset[int]:
         """Lanes that the group gave to this worker."""
         return self._owned
+
+    @property
+    def serving(self) -> int:
+        """So many of them write what their streams bring; a lane without streams need not be open."""
+        lanes = [runtime for number, runtime in self._lanes.items() if number in self._owned]
+        return len(self._owned) - sum(runtime.held or runtime.writer.state != "serving" for runtime in lanes)

@@ -85,6 +85,7 @@ class Metrics:
         self.lane_commits = self._histogram("commit_seconds", "From begin to commit of a transaction.", _COMMIT_BUCKETS)
         self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
         self.lanes_owned = gauge("lanes_owned", "Lanes that the group gave to this worker.")
+        self.lanes_serving = gauge("lanes_serving", "Those of them that write what their streams bring.")
         self.lanes_configured = gauge("lanes_configured", "Lanes of the whole group.")
         self.rebalances = counter("rebalances", "Times the group gave lanes, took them, or lost sight of us.", "change")
 

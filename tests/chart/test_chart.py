@@ -40,8 +40,9 @@ def values(request: pytest.FixtureRequest) -> Path | None:
 
 
 def _objects(manifests: str) -> _Objects:
-    """Manifests by kind; the pod of ``helm test`` too."""
-    return {each["kind"]: each for each in yaml.safe_load_all(manifests) if each}
+    """Manifests by kind, of several the first by name; the pod of ``helm test`` too."""
+    found = sorted((each for each in yaml.safe_load_all(manifests) if each), key=lambda each: each["metadata"]["name"])
+    return {each["kind"]: each for each in reversed(found)}
 
 
 def _case(name: str) -> Path:
@@ -274,3 +275,11 @@ def test_names_stay_within_their_limits(judge: Tools) -> None:
     rendered = judge.render(_CHART, release="r" * 53)
     assert judge.faults(rendered) == []
     assert all(len(each["metadata"]["name"]) <= 63 for each in _objects(rendered).values())
+
+
+def test_alerts_link_to_where_the_documents_are(judge: Tools) -> None:
+    """Every runbook is a page under the URL that the values give."""
+    rule = _objects(judge.render(_CHART, _case("everything")))["PrometheusRule"]
+    runbooks = [each["annotations"]["runbook_url"] for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert runbooks
+    assert all(url.startswith("https://docs.example.com/when-things-go-wrong.md#") for url in runbooks)

@@ -20,6 +20,8 @@ _HEALTHY = {
     'ccaas_build_info{job="b",version="1"}': "1x60",
     'ccaas_lanes_owned{job="b",instance="1"}': "4x60",
     'ccaas_lanes_owned{job="b",instance="2"}': "4x60",
+    'ccaas_lanes_serving{job="b",instance="1"}': "4x60",
+    'ccaas_lanes_serving{job="b",instance="2"}': "4x60",
     'ccaas_lanes_configured{job="b",instance="1"}': "8x60",
     'ccaas_lanes_configured{job="b",instance="2"}': "8x60",
     _STATE % "live": "1x60",
@@ -34,7 +36,7 @@ _HEALTHY = {
 }
 """Two workers and a stream whose token is rotated every minute, for an hour; a sample a minute."""
 _FROM_20 = "0x20 1x40"
-_GONE_AT_20 = "1x20 _x40"
+_GONE_4 = "4x20 _x40"
 _NOT_LIVE = {_STATE % "live": "1x20 0x40"}
 
 _SCENARIOS: dict[str, tuple[dict[str, str], str | None]] = {
@@ -50,6 +52,8 @@ _SCENARIOS: dict[str, tuple[dict[str, str], str | None]] = {
         {
             'ccaas_lanes_owned{job="b",instance="1"}': "4x20 8x40",
             'ccaas_lanes_owned{job="b",instance="2"}': "4x20 _x40",
+            'ccaas_lanes_serving{job="b",instance="1"}': "4x20 8x40",
+            'ccaas_lanes_serving{job="b",instance="2"}': "4x20 _x40",
         },
         None,
     ),
@@ -58,9 +62,18 @@ _SCENARIOS: dict[str, tuple[dict[str, str], str | None]] = {
         "CcaasNoWorker",
     ),
     "a worker died, nobody took over": (
-        {'ccaas_lanes_owned{job="b",instance="2"}': "4x20 _x40"},
+        {'ccaas_lanes_owned{job="b",instance="2"}': _GONE_4, 'ccaas_lanes_serving{job="b",instance="2"}': _GONE_4},
         "CcaasLaneWithoutOwner",
     ),
+    "Kafka lost sight of a worker": (
+        {
+            'ccaas_lanes_owned{job="b",instance="2"}': "4x20 0x40",
+            'ccaas_lanes_serving{job="b",instance="2"}': "4x20 0x40",
+        },
+        "CcaasLaneWithoutOwner",
+    ),
+    "a lane may not open": ({'ccaas_lanes_serving{job="b",instance="2"}': "4x20 3x40"}, "CcaasLaneBlocked"),
+    "the bridge has a fault": ({'ccaas_stream_faults_total{job="b",stream="wfm"}': "_x25 1x35"}, "CcaasStreamFault"),
     "the network is down": (_NOT_LIVE | {_STATE % "backing_off": _FROM_20}, "CcaasNetworkDown"),
     "the breaker is open": (_NOT_LIVE | {_STATE % "breaker_open": _FROM_20}, "CcaasNetworkDown"),
     "a fresh token is refused": (

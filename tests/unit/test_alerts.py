@@ -32,7 +32,7 @@ def test_alert_has_metrics_severity_and_runbook(rule: dict[str, Any]) -> None:
     assert metrics_reference.metrics_in(rule["expr"])
     assert metrics_reference.metrics_in(rule["expr"]) <= _KNOWN
     assert rule["labels"]["severity"] in ("critical", "warning")
-    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert anchor in _anchors(_ROOT / page)
 
 

@@ -150,6 +150,17 @@ async def test_a_lost_lane_keeps_its_streams_and_writes_nothing(world: World) ->
     assert world.lanes[0].told == ["start", "hold", "resume"]
 
 
+async def test_a_lane_that_does_not_open_is_not_served(world: World) -> None:
+    """One without streams is; one that was lost is not even ours."""
+    await world.assigned(0, 1, 2)
+    assert (len(world.supervisor.lanes), world.supervisor.serving) == (3, 3)
+    world.lanes[1].state = "in doubt: init: no permission on the transactional id"
+    assert (len(world.supervisor.lanes), world.supervisor.serving) == (3, 2)
+    world.supervisor.lost(frozenset({0, 1, 2}))
+    await asyncio.sleep(0)
+    assert (len(world.supervisor.lanes), world.supervisor.serving) == (0, 0)
+
+
 async def test_a_lost_lane_that_is_another_workers_is_closed(world: World) -> None:
     """After the rejoin the group's word decides."""
     await world.assigned(1)
