@@ -21,12 +21,13 @@ from connector import settings as configuration
 from connector.assembly import Assembly, Workshop
 from connector.board import Board
 from connector.clock import BootClock
+from connector.configuration_watch import ConfigurationWatch
 from connector.errors import LaneMismatchError
 from connector.kafka.administrator import Administrator
 from connector.kafka.topics import Topics
 from connector.observer import Observer
 from connector.platform_clients import PlatformClients
-from connector.settings import Settings
+from connector.settings import ConfigurationSource, Settings
 from connector.supervisor import Supervisor
 from connector.topic_watch import TopicWatch
 from connector.web.metrics import Metrics
@@ -36,16 +37,18 @@ from connector.web.server import Listener, tls_context
 EXIT_DONE = 0
 EXIT_CONFIGURATION = 2
 _YOUNG_CONTAINERS = 70_000
-_LEAVE_S = 5.0
 
 _log = structlog.get_logger("connector.app")
 
 
-def run_bridge(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. Nothing that is away ends it (CONTRACT.md)."""
+def run_bridge(settings: Settings, source: ConfigurationSource) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Nothing that is away ends it (CONTRACT.md).
+
+    What changes in the ``source`` of the settings meanwhile is taken up.
+    """
     _calm_collector()
     _allow_many_sockets()
-    return asyncio.run(Bridge(settings).run())
+    return asyncio.run(Bridge(settings, source=source).run())
 
 
 def _calm_collector() -> None:
@@ -68,9 +71,15 @@ def _allow_many_sockets() -> None:
 class Bridge:
     """One worker."""
 
-    def __init__(self, settings: Settings, extra_observer: telemetry.Observer | None = None) -> None:
-        """``extra_observer`` sees every telemetry event too."""
+    def __init__(
+        self,
+        settings: Settings,
+        extra_observer: telemetry.Observer | None = None,
+        source: ConfigurationSource | None = None,
+    ) -> None:
+        """``extra_observer`` sees every telemetry event too. ``source``: where the settings are read again."""
         self._settings = settings
+        self._source = source
         self._stop = asyncio.Event()
         self._exit_code = EXIT_DONE
         self._supervisor: Supervisor | None = None
@@ -133,12 +142,15 @@ class Bridge:
         group.create_task(workshop.watch.run())
         assembly = Assembly(workshop, group, partial(self._end, EXIT_CONFIGURATION))
         self._supervisor = assembly.supervisor
-        assembly.member.start()
+        assembly.start()
+        if self._source is not None:
+            watch = ConfigurationWatch(self._source, self._settings, assembly.reconfigure, workshop.metrics)
+            group.create_task(watch.run())
         try:
             await self._stop.wait()
         finally:
             _log.info("stopping")
-            await asyncio.to_thread(assembly.member.stop, _LEAVE_S)
+            await assembly.stop()
 
     def _end(self, exit_code: int, reason: str) -> None:
         _log.error("cannot go on", reason=reason)

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from random import Random
+
+import structlog
 
 from connector import plans
 from connector.buffer import WorkerBuffer
 from connector.core.boundary import CommitBudget
+from connector.core.desired import Place
 from connector.core.frames import FrameReader
+from connector.core.relocation import Relocation, moving
 from connector.fault_guard import FaultGuard
 from connector.kafka.client import KafkaClient
+from connector.kafka.control import ControlLog
 from connector.kafka.ownership import GroupMember, Membership
 from connector.kafka.services import LaneServices
 from connector.kafka.writer import LaneWriter
+from connector.lane_streams import StreamMakers
+from connector.model import Batch, DesiredState
 from connector.observer import CountedOwner, Observer
 from connector.pace import DialPace
 from connector.parts import Parts, Shared
+from connector.peer_watch import PeerWatch
 from connector.pipeline import StreamPipeline
 from connector.platform_clients import PlatformClients
 from connector.platforms.websocket import SequenceSource
 from connector.ports import Clock, Lane
-from connector.settings import Settings
+from connector.settings import Settings, difference
 from connector.supervisor import Supervisor
 from connector.topic_watch import TopicWatch
 from connector.web.metrics import Metrics
+
+_LEAVE_S = 5.0
+_LET_GO_S = 2.0
+"""Streams that leave a platform's session close their sockets within a second."""
+
+_log = structlog.get_logger("connector.app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +66,47 @@ class Assembly:
         """``mismatched``: the worker must end, with this reason."""
         self._workshop = workshop
         self._group = group
-        settings = workshop.settings
+        self._settings = settings = workshop.settings
         self._streams = {stream.name: stream for stream in settings.streams}
         self._buffer = WorkerBuffer(settings.buffer.worker_bytes, len(settings.streams))
         self._dials = DialPace(settings.rotation.max_parallel)
+        self._post = _poster(asyncio.get_running_loop())
+        makers = StreamMakers(self._pipeline, self._move, self._desired, self._halted, workshop.observer)
         self.supervisor = Supervisor(
-            plans.streams_by_lane(settings),
-            self._lane,
-            self._pipeline,
-            workshop.observer,
-            self._platform_time_ms,
-            mismatched,
+            plans.streams_by_lane(settings), self._lane, makers, self._platform_time_ms, mismatched
         )
+        self.control = ControlLog(workshop.client, self._post, self.supervisor.told)
+        self._peers = PeerWatch(workshop.client.worker, settings, self.control, workshop.clock, workshop.metrics)
         self.member = GroupMember(workshop.client, CountedOwner(self.supervisor, workshop.metrics))
         self._services = self._lane_services()
         workshop.metrics.lanes_owned.set_function(lambda: len(self.supervisor.lanes))
         workshop.metrics.lanes_serving.set_function(lambda: self.supervisor.serving)
         workshop.metrics.lanes_configured.set(settings.lanes)
+
+    def start(self) -> None:
+        """Hear what streams are to do, and join the group."""
+        self.control.start()
+        self._group.create_task(self._peers.run())
+        self.member.start()
+
+    async def reconfigure(self, former: Settings, settings: Settings) -> None:
+        """Go on with other streams and platforms: only those that differ are touched."""
+        found = difference(former, settings)
+        retired = self._workshop.platforms.change(settings, found)
+        await self._workshop.watch.renew(plans.event_topics(settings))
+        self._settings, self._streams = settings, {stream.name: stream for stream in settings.streams}
+        self.supervisor.reconfigured(plans.streams_by_lane(settings), found.changed)
+        self._peers.changed(settings)
+        _log.info("configuration taken up", **{what: sorted(names) for what, names in asdict(found).items() if names})
+        await asyncio.sleep(_LET_GO_S)
+        for client in retired:
+            await client.close()
+
+    async def stop(self) -> None:
+        """Leave the group; takes some seconds at most."""
+        self._peers.leave()
+        await asyncio.to_thread(self.member.stop, _LEAVE_S)
+        await asyncio.to_thread(self.control.stop)
 
     def _lane_services(self) -> LaneServices:
         workshop, metrics = self._workshop, self._workshop.metrics
@@ -81,16 +120,17 @@ class Assembly:
             limits=lambda: workshop.watch.limits,
             membership=self._membership,
             listener=self.supervisor,
-            post=_poster(asyncio.get_running_loop()),
+            post=self._post,
             committed_in=metrics.lane_commits.observe,
             renewed=lambda cause: metrics.producer_renewals.labels(cause).inc(),
+            read_control=self.control.catch_up,
         )
 
     def _lane(self, number: int) -> Lane:
         return LaneWriter(number, self._services)
 
     def _pipeline(self, name: str, lane: Lane) -> StreamPipeline:
-        workshop, settings, stream = self._workshop, self._workshop.settings, self._streams[name]
+        workshop, settings, stream = self._workshop, self._settings, self._streams[name]
         platform, client = settings.platform_of(stream), workshop.platforms[stream.platform]
         guard = FaultGuard(self._group, name, self.supervisor.pipeline_failed)
         parts = Parts(
@@ -112,11 +152,23 @@ class Assembly:
         )
         return StreamPipeline(plans.stream_plan(settings, stream), parts)
 
+    def _move(self, name: str, relocation: Relocation, incarnation: int) -> Batch:
+        envelope = plans.envelope(self._settings.group, self._streams[name])
+        envelope.at(time.time_ns() // 1_000_000, self._workshop.watch.limits)
+        return moving(name, relocation, incarnation, envelope)
+
+    def _desired(self, stream: str) -> DesiredState:
+        return self.control.desired(stream)
+
+    def _halted(self, stream: str, at: Place) -> None:
+        FaultGuard(self._group, stream, self.supervisor.pipeline_failed).spawn(self.control.halted(stream, at))
+
     def _membership(self) -> Membership:
         return self.member.membership
 
     def _platform_time_ms(self, stream: str) -> int | None:
-        return self._workshop.platforms[self._streams[stream].platform].tokens.platform_time_ms()
+        settings = self._streams.get(stream)
+        return None if settings is None else self._workshop.platforms[settings.platform].tokens.platform_time_ms()
 
 
 def _poster(loop: asyncio.AbstractEventLoop) -> Callable[..., object]:

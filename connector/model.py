@@ -72,7 +72,8 @@ class Checkpoint:
     ``position`` is None for a stream that started at the platform's current position and has not seen an event.
     ``offsets`` maps topic → partition → offset of the stream's last record there. ``snapshot_id``: a snapshot is due or
     has begun, and has no end yet; ``snapshot_records`` of it stand behind the position. ``stopped``: after a gap, by
-    ``on_gap: stop``.
+    ``on_gap: stop``. ``command_id``: the last change of position by an operator; ``reason`` is there only in the
+    checkpoint that it made. ``anew``: it gave the position up, and the stream begins as one without a checkpoint.
     """
 
     stream: str
@@ -86,6 +87,8 @@ class Checkpoint:
     snapshot_records: int = 0
     stopped: bool = False
     command_id: str | None = None
+    reason: str | None = None
+    anew: bool = False
 
     @property
     def mark(self) -> Mark:
@@ -134,13 +137,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return Mark(epoch, self.position, self.snapshot_records, self.ordinal)
 
 
+class Move(NamedTuple):
+    """An operator's change of a stream's checkpoint to ``to``, decided on the mark ``base`` (None: no checkpoint)."""
+
+    base: Mark | None
+    to: Checkpoint
+
+
 @dataclass(slots=True)
 class Batch:
     """What a stream hands to its lane in one go: entries of one epoch, in order.
 
     ``start`` is the initial checkpoint of a stream that has none. A batch without entries only moves
     ``complete_until_ms`` (a quiet stream) or writes ``start``. ``urgent`` asks for a commit without linger.
-    ``snapshot_id`` and ``stopped``: what the checkpoint says of them after this batch.
+    ``snapshot_id`` and ``stopped``: what the checkpoint says of them after this batch. ``move``: an operator's change,
+    with its gap record as the only entry, if it leaves positions out; it does not count on another base than its own.
     """
 
     stream: str
@@ -153,6 +164,7 @@ class Batch:
     urgent: bool = False
     snapshot_id: str | None = None
     stopped: bool = False
+    move: Move | None = None
 
 
 class GapReason(StrEnum):

@@ -36,6 +36,8 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.SnapshotWritten: (logging.INFO, "snapshot written"),
     telemetry.Poisoned: (logging.ERROR, "the platform sends much that cannot be read; look at the dead letters"),
     telemetry.Halted: (logging.ERROR, "stream stopped after a gap (on_gap: stop)"),
+    telemetry.Told: (logging.INFO, "stream told what to do"),
+    telemetry.Moved: (logging.WARNING, "position changed by an operator"),
     telemetry.Suspended: (logging.ERROR, "stream suspended"),
     telemetry.Restored: (logging.WARNING, "stream restored"),
     telemetry.StreamFailed: (logging.ERROR, "stream failed; it starts again from its last commit"),

@@ -67,7 +67,7 @@ class StreamPipeline:
     def start(self, checkpoint: Checkpoint | None, incarnation: int = 0) -> None:
         """Go on from a checkpoint; None: the stream is new, and its first commit says where it begins."""
         self._outbox.incarnation = incarnation
-        if checkpoint is None:
+        if checkpoint is None or checkpoint.anew:
             self._anchoring = self._parts.shared.spawn(self._anchor())
             return
         self._continues = True
@@ -75,16 +75,13 @@ class StreamPipeline:
 
     def _go_on(self, checkpoint: Checkpoint) -> None:
         self._begin(checkpoint)
-        if checkpoint.stopped and self.plan.on_gap == "stop":
-            self._halt()
-            return
         self.connection.start()
         self._quiet.start()
         if checkpoint.snapshot_id is not None:
             self._gaps.rebuild.resume()
 
     def _halt(self) -> None:
-        """By ``on_gap: stop``: nothing more is read until the configuration lets the stream go on."""
+        """By ``on_gap: stop``: nothing more is read until an operator lets the stream go on."""
         self.halted = True
         self._observe(telemetry.Halted(self.plan.name, self._ledger.high or 0))
         self._quiet.stop()
@@ -116,7 +113,7 @@ class StreamPipeline:
 
     def committed(self, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
         """Room again: a transaction committed."""
-        if self._anchored is not None and not self._anchored.done():
+        if self._anchored is not None and not self._anchored.done() and not checkpoint.anew:
             self._anchored.set_result(checkpoint)
         self._outbox.committed(entries, size_bytes)
         self._gaps.rebuild.committed()

@@ -19,17 +19,29 @@ from connector.auth.service import TokenService
 from connector.observer import Observer
 from connector.ports import Clock
 from connector.sessions import open_session
-from connector.settings import PlatformSettings, Settings
+from connector.settings import AuthSettings, Change, PlatformSettings, Settings
 from connector.tls import ClientTls, TlsFiles
 from connector.token_sharing import TokenSharing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlatformClient:
     """One platform's."""
 
     session: aiohttp.ClientSession
+    endpoint: OAuthClient
     tokens: TokenService
+    running: asyncio.Task[None] | None = None
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Let the token service run; it asks for no token before a stream leases one."""
+        self.running = group.create_task(self.tokens.run())
+
+    async def close(self) -> None:
+        """Ask for no more tokens, and close what sockets are left."""
+        if self.running is not None:
+            self.running.cancel()
+        await self.session.close()
 
 
 class PlatformClients:
@@ -42,6 +54,7 @@ class PlatformClients:
         self._clients: dict[str, PlatformClient] = {}
         self._tls: dict[TlsFiles, ClientTls] = {}
         self._sharing: TokenSharing | None = None
+        self._group: asyncio.TaskGroup | None = None
 
     def __getitem__(self, platform: str) -> PlatformClient:
         """The platform's client."""
@@ -54,16 +67,32 @@ class PlatformClients:
                 settings.redis, settings.group, self._clock, self._rng, self._observer.redis_changed
             )
             stack.push_async_callback(self._sharing.close)
+        stack.push_async_callback(self._close)
         for name, platform in settings.platforms.items():
-            session = await stack.enter_async_context(open_session(self._tls_of(platform.tls.files())))
-            self._clients[name] = PlatformClient(session, self._token_service(name, platform, session))
+            self._clients[name] = self._client(name, platform)
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        """Let the token services run; none asks for a token before a stream leases one."""
+        """Let the token services run."""
+        self._group = group
         if self._sharing is not None:
             self._sharing.start(group)
         for client in self._clients.values():
-            group.create_task(client.tokens.run())
+            client.start(group)
+
+    def change(self, settings: Settings, change: Change) -> list[PlatformClient]:
+        """Take up what has changed; returns the clients that are of no further use once their streams have left."""
+        retired = [self._clients.pop(name) for name in change.closed]
+        for name in change.opened:
+            client = self._clients[name] = self._client(name, settings.platforms[name])
+            if self._group is not None:
+                client.start(self._group)
+        for name in change.resecreted:
+            self._clients[name].endpoint.use(plans.token_grant(settings.platforms[name].auth))
+        return retired
+
+    async def _close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
 
     def remarks(self) -> list[str]:
         """What an operator should know of, though everything works."""
@@ -77,9 +106,12 @@ class PlatformClients:
             tls = self._tls[files] = ClientTls(files)
         return tls
 
-    def _token_service(self, name: str, platform: PlatformSettings, session: aiohttp.ClientSession) -> TokenService:
-        auth = platform.auth
+    def _client(self, name: str, platform: PlatformSettings) -> PlatformClient:
+        session, auth = open_session(self._tls_of(platform.tls.files())), platform.auth
         endpoint = OAuthClient(session, plans.token_grant(auth), self._clock, proxy_of=platform.proxy_of)
+        return PlatformClient(session, endpoint, self._token_service(name, auth, endpoint))
+
+    def _token_service(self, name: str, auth: AuthSettings, endpoint: OAuthClient) -> TokenService:
         shared = None if self._sharing is None else self._sharing.client(name, auth, endpoint)
         service = TokenService(
             OwnClient(endpoint) if shared is None else shared,

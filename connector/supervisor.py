@@ -10,29 +10,18 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
 from connector import telemetry
+from connector.lane_streams import LaneStreams, StreamMakers
 from connector.model import Checkpoint
-from connector.pipeline import StreamPipeline
 from connector.ports import Lane
 
 _STOP_S = 1.3
 _REGAIN_S = 2.0
-_FAULT_PAUSE_S = 5.0
 
 _log = structlog.get_logger("connector.supervisor")
-
-
-@dataclass(slots=True)
-class _LaneRuntime:
-    writer: Lane
-    pipelines: dict[str, StreamPipeline] = field(default_factory=dict)
-    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
-    incarnations: dict[str, int] = field(default_factory=dict)
-    held: bool = False
 
 
 class Supervisor:
@@ -42,20 +31,19 @@ class Supervisor:
         self,
         streams: Mapping[int, Sequence[str]],
         make_lane: Callable[[int], Lane],
-        make_pipeline: Callable[[str, Lane], StreamPipeline],
-        observe: telemetry.Observer,
+        makers: StreamMakers,
         platform_time_ms: Callable[[str], int | None],
         mismatched: Callable[[str], None],
     ) -> None:
         """``streams``: every lane → names of its streams. ``mismatched``: the worker must end, with this reason."""
         self._streams = streams
         self._make_lane = make_lane
-        self._make_pipeline = make_pipeline
-        self._observe = observe
+        self._makers = makers
+        self._observe = makers.observe
         self._platform_time_ms = platform_time_ms
         self.mismatched = mismatched
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[int, _LaneRuntime] = {}
+        self._lanes: dict[int, LaneStreams] = {}
         self._owned: frozenset[int] = frozenset()
         self.joined = False
         self.suspended: dict[str, str] = {}
@@ -91,14 +79,17 @@ class Supervisor:
         for number in [n for n, lane in self._lanes.items() if lane.held and n not in lanes]:
             self._close(number, "the lane is another worker's")
         for number in sorted(lanes):
-            runtime = self._lanes.get(number)
-            if runtime is not None:
-                runtime.held = False
-                runtime.writer.resume()
+            lane = self._lanes.get(number)
+            if lane is not None:
+                lane.held = False
+                lane.writer.resume()
             elif number == 0 or self._streams.get(number):  # lane 0 carries the number of lanes
-                runtime = self._lanes[number] = _LaneRuntime(self._make_lane(number))
-                runtime.writer.start()
+                self._open(number)
         _log.info("lanes assigned", lanes=sorted(lanes), open=sorted(self._lanes))
+
+    def _open(self, number: int) -> None:
+        lane = self._lanes[number] = LaneStreams(self._make_lane(number), self._streams[number], self._makers)
+        lane.writer.start()
 
     def _revoked(self, lanes: frozenset[int], stopping: concurrent.futures.Future[list[Lane]]) -> None:
         self._owned -= lanes
@@ -112,57 +103,42 @@ class Supervisor:
         _log.warning("lanes lost from sight; sockets stay, nothing is written", lanes=sorted(lanes))
 
     def _hold(self, number: int) -> None:
-        runtime = self._lanes.get(number)
-        if runtime is not None:
-            runtime.held = True
-            runtime.writer.hold()
+        lane = self._lanes.get(number)
+        if lane is not None:
+            lane.held = True
+            lane.writer.hold()
 
     def _close(self, number: int, reason: str) -> Lane | None:
-        runtime = self._lanes.pop(number, None)
-        if runtime is None:
+        lane = self._lanes.pop(number, None)
+        if lane is None:
             return None
-        for pipeline in runtime.pipelines.values():
-            pipeline.stop(reason)
-        for name in self._streams.get(number, ()):
+        lane.stop(reason)
+        for name in sorted(lane.names):
             self.suspended.pop(name, None)
             self._observe(telemetry.StreamLeft(name))
-        runtime.writer.finish(time.monotonic() + (0.0 if runtime.held else _STOP_S))
-        return runtime.writer
+        lane.writer.finish(time.monotonic() + (0.0 if lane.held else _STOP_S))
+        return lane.writer
 
     # ------------------------------------------------------------------ from the lanes
 
     def lane_opened(self, lane: int, checkpoints: Mapping[str, Checkpoint]) -> None:
         """See :class:`connector.ports.LaneListener`."""
-        runtime = self._lanes.get(lane)
-        if runtime is None:
-            return
-        runtime.checkpoints.update(checkpoints)
-        for name in self._streams.get(lane, ()):
-            pipeline = runtime.pipelines[name] = self._make_pipeline(name, runtime.writer)
-            pipeline.start(checkpoints.get(name))
+        if lane in self._lanes:
+            self._lanes[lane].open(checkpoints)
 
     def committed(self, lane: int, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
         """See :class:`connector.ports.LaneListener`."""
-        runtime = self._lanes.get(lane)
-        pipeline = runtime.pipelines.get(checkpoint.stream) if runtime is not None else None
-        if runtime is None or pipeline is None:
+        if lane not in self._lanes:
             return
-        runtime.checkpoints[checkpoint.stream] = checkpoint
-        pipeline.committed(checkpoint, entries, size_bytes)
+        self._lanes[lane].committed(checkpoint, entries, size_bytes)
         now_ms, event_ms = self._platform_time_ms(checkpoint.stream), checkpoint.event_time_ms
         lag_s = None if now_ms is None or event_ms is None else (now_ms - event_ms) / 1000
         self._observe(telemetry.Committed(checkpoint.stream, checkpoint, entries, size_bytes, lag_s))
 
     def rewound(self, lane: int, checkpoint: Checkpoint, incarnation: int) -> None:
         """See :class:`connector.ports.LaneListener`."""
-        runtime = self._lanes.get(lane)
-        if runtime is None:
-            return
-        runtime.checkpoints[checkpoint.stream] = checkpoint
-        runtime.incarnations[checkpoint.stream] = incarnation
-        pipeline = runtime.pipelines.get(checkpoint.stream)
-        if pipeline is not None:
-            pipeline.restart(checkpoint, incarnation)
+        if lane in self._lanes:
+            self._lanes[lane].rewound(checkpoint, incarnation)
 
     def suspended_stream(self, stream: str, topic: str, reason: str) -> None:
         """See :class:`connector.ports.LaneListener`."""
@@ -179,42 +155,49 @@ class Supervisor:
         self._hold(lane)
         self._loop.call_later(_REGAIN_S, self._regain, lane)
 
-    def _regain(self, lane: int) -> None:
+    def _regain(self, number: int) -> None:
         """A refused lane that the group still says is ours is tried again; the group's word comes first."""
-        runtime = self._lanes.get(lane)
-        if runtime is None or not runtime.held:
-            return
-        if lane in self._owned:
-            runtime.held = False
-            runtime.writer.resume()
+        lane = self._lanes.get(number)
+        if lane is not None and lane.held and number in self._owned:
+            lane.held = False
+            lane.writer.resume()
 
-    # ------------------------------------------------------------------ faults and views
+    # ------------------------------------------------------------------ operators, faults, views
+
+    def told(self, stream: str) -> None:
+        """There is word of what a stream is to do; who does not own its lane need not care."""
+        for lane in self._lanes.values():
+            lane.told(stream)
+
+    def reconfigured(self, streams: Mapping[int, Sequence[str]], changed: frozenset[str]) -> None:
+        """Other streams from now on; ``changed`` ones go on under other settings, and no other is touched."""
+        self._streams = streams
+        for number, lane in self._lanes.items():
+            for name in lane.names.difference(streams[number]):
+                self.suspended.pop(name, None)
+            lane.reconfigured(streams[number], changed)
+        for number in sorted(self._owned - self._lanes.keys()):
+            if streams[number]:
+                self._open(number)
 
     def pipeline_failed(self, stream: str, error: BaseException) -> None:
         """A fault of the bridge's own: start the stream again from its last commit, the others are not touched."""
         self._observe(telemetry.StreamFailed(stream, f"{type(error).__name__}: {error}"))
-        for runtime in self._lanes.values():
-            pipeline = runtime.pipelines.pop(stream, None)
-            if pipeline is not None:
-                pipeline.abandon("fault")
-                self._loop.call_later(_FAULT_PAUSE_S, self._again, runtime, stream)
-
-    def _again(self, runtime: _LaneRuntime, stream: str) -> None:
-        if runtime in self._lanes.values() and stream not in runtime.pipelines:
-            pipeline = runtime.pipelines[stream] = self._make_pipeline(stream, runtime.writer)
-            pipeline.start(runtime.checkpoints.get(stream), runtime.incarnations.get(stream, 0))
+        for lane in self._lanes.values():
+            lane.failed(stream)
 
     def unready(self) -> list[str]:
         """Reasons why this worker does not do all its work; none where it does."""
         if not self.joined:
             return ["the worker has not joined its group yet (is Kafka away?)"]
         reasons = [f"stream {stream} is suspended: {why}" for stream, why in self.suspended.items()]
-        for number, runtime in self._lanes.items():
-            if runtime.held or runtime.writer.state != "serving":
-                reasons.append(f"lane {number}: {'held' if runtime.held else runtime.writer.state}")
+        for number, lane in self._lanes.items():
+            if lane.held or lane.writer.state != "serving":
+                reasons.append(f"lane {number}: {'held' if lane.held else lane.writer.state}")
+            reasons += [f"stream {name}: stopped after a gap at {at}" for name, at in lane.halted.items()]
             reasons += [
                 f"stream {name}: {pipeline.connection.state}"
-                for name, pipeline in runtime.pipelines.items()
+                for name, pipeline in lane.pipelines.items()
                 if not pipeline.connection.connected
             ]
         return reasons

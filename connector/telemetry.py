@@ -193,6 +193,25 @@ class StreamFailed(Event):
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Told(Event):
+    """An operator, or a gap by ``on_gap: stop``, says what the stream is to do: ``target``, asked for ``by``."""
+
+    target: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Event):
+    """An operator's change of position is committed; None: the stream had none, or begins anew as configured."""
+
+    before: int | None
+    position: int | None
+    epoch: int
+    change_id: str
+    reason: str
+
+
 Observer = Callable[[Event], None]
 
 

@@ -9,12 +9,13 @@ from contextlib import suppress
 import structlog
 from confluent_kafka import KafkaException
 
-from connector.errors import PrerequisiteError
+from connector.errors import LaneMismatchError, PrerequisiteError
 from connector.kafka.topics import Topics
 from connector.model import TopicLimits
 
 _RETRY_S = 2.0
 _LIMITS_EVERY_S = 60.0
+_RENEW_S = 10.0
 
 _log = structlog.get_logger("connector.app")
 
@@ -47,6 +48,15 @@ class TopicWatch:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _RETRY_S)
         return False
+
+    async def renew(self, event_topics: Sequence[str]) -> None:
+        """Other event topics from now on; those that are missing are made, if Kafka answers soon."""
+        self._event_topics = event_topics
+        try:
+            async with asyncio.timeout(_RENEW_S):
+                await self.prepare(asyncio.Event())
+        except (TimeoutError, LaneMismatchError) as error:
+            _log.warning("new topics are not made yet", detail=str(error) or "Kafka does not answer")
 
     async def run(self) -> None:
         """Read the limits again and again, until cancelled."""

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 Kind = Literal[
     "checkpoint",
+    "control",
     "gap",
     "dead-letter-headers",
     "event-headers",

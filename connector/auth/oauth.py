@@ -51,6 +51,10 @@ class OAuthClient:
         self._wire = Wire(session, clock, self._server_clock, timeout_s, proxy_of)
         self._endpoint = _Endpoint(self._wire, grant_type.address)
 
+    def use(self, grant_type: GrantType) -> None:
+        """From the next request on: the same grant at the same address, with another secret."""
+        self._grant_type = grant_type
+
     async def request_token(self) -> Grant:
         """Ask for a token. Raises :class:`TokenError`, never anything else but ``CancelledError``.
 

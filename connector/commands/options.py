@@ -15,7 +15,7 @@ from connector.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from connector.audit.reading import Progress
-    from connector.settings import Settings, StreamSettings
+    from connector.settings import ConfigurationSource, Settings, StreamSettings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -55,6 +55,13 @@ def stream_option(*, required: bool = False, multiple: bool = False, what: str =
         shell_complete=_streams_for_shell,
         help=what,
     )
+
+
+def configuration_source(config: Path | None) -> ConfigurationSource:
+    """File and environment, to be read more than once."""
+    from connector.settings import ConfigurationSource
+
+    return ConfigurationSource(config, os.environ)
 
 
 def load_settings(config: Path | None) -> Settings:

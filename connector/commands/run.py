@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from connector.commands.options import config_option, load_settings
+from connector.commands.options import config_option, configuration_source
 
 _LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"], case_sensitive=False)
 
@@ -21,9 +21,10 @@ def run(config: Path | None, log_level: str, *, log_json: bool | None) -> int:
     \b
     Example: ccaas-bridge run -c bridge.yaml
     """
-    settings = load_settings(config)
+    source = configuration_source(config)
+    settings = source.read()
     from connector.app import run_bridge
     from connector.logs import configure_logs
 
     configure_logs(log_level, json=log_json)
-    return run_bridge(settings)
+    return run_bridge(settings, source)

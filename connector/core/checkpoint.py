@@ -36,6 +36,8 @@ def encode(checkpoint: Checkpoint, worker: str, now_ms: int) -> bytes:
             "snapshot": {"id": checkpoint.snapshot_id, "records": checkpoint.snapshot_records},
             "stopped": checkpoint.stopped,
             "command_id": checkpoint.command_id,
+            "reason": checkpoint.reason,
+            "anew": checkpoint.anew,
             "committed_at": rfc3339(now_ms),
             "worker": worker,
         },
@@ -64,6 +66,8 @@ def decode(value: bytes) -> Checkpoint:
         snapshot_records=snapshot.get("records", 0),
         stopped=fields.get("stopped", False),
         command_id=fields.get("command_id"),
+        reason=fields.get("reason"),
+        anew=fields.get("anew", False),
     )
 
 
@@ -71,8 +75,10 @@ def advance(known: Checkpoint, batches: Sequence[Batch], offsets: Offsets) -> Ch
     """The checkpoint once the batches (of one stream, in order) are written; ``offsets`` are those of their records."""
     for batch in batches:
         if batch.start is not None:
-            known = batch.start
-        if batch.entries:
+            known = replace(batch.start, epoch=known.epoch, offsets=known.offsets, command_id=known.command_id)
+        if batch.move is not None:
+            known = replace(batch.move.to, offsets=known.offsets, complete_until_ms=known.complete_until_ms)
+        elif batch.entries:
             known = _advance_over(known, batch)
         if batch.complete_until_ms is not None:
             known = replace(known, complete_until_ms=_later(batch.complete_until_ms, known.complete_until_ms))
@@ -116,6 +122,7 @@ def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
         snapshot_id=batch.snapshot_id,
         snapshot_records=last.snapshot_records,
         stopped=batch.stopped,
+        reason=None,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from connector.core.checkpoint import Offsets, advance
-from connector.model import Batch, Checkpoint, Entry, Mark
+from connector.model import Batch, Checkpoint, Entry, Mark, Move
 
 Refuse = Callable[[str, Entry], Entry]
 """From a stream and an entry that Kafka refuses to the entry's dead letter."""
@@ -36,6 +36,11 @@ class Rewound:
     checkpoint: Checkpoint
     incarnation: int
     lost: bool
+
+    @property
+    def why(self) -> str:
+        """In words."""
+        return "Kafka has less than was committed" if self.lost else "another worker wrote a snapshot of it"
 
 
 class InHand:
@@ -203,9 +208,11 @@ class InHand:
             self._drop(batch, len(batch.entries), batch.size_bytes)
             return None
         known = self._known.get(batch.stream)
-        if known is not None and batch.start is not None:
+        if known is not None and batch.start is not None and not known.anew:
             self._drop(batch, 0, 0)  # the stream has begun already, and waits to hear so
             return None
+        if batch.move is not None:
+            return self._moving(batch, batch.move, known)
         taken = self._taken.get(batch.stream)
         marks = [mark for mark in (taken, None if known is None else known.mark) if mark is not None]
         if not batch.entries or not marks:
@@ -217,6 +224,14 @@ class InHand:
         size = sum(len(e.value) for e in fresh)
         self._drop(batch, len(batch.entries) - len(fresh), batch.size_bytes - size)
         return replace(batch, entries=fresh, size_bytes=size) if fresh else None
+
+    def _moving(self, batch: Batch, move: Move, known: Checkpoint | None) -> Batch | None:
+        """A change of position counts once, and only on the checkpoint that it was decided on."""
+        base, done = (None, False) if known is None else (known.mark, known.command_id == move.to.command_id)
+        if done or move.base != base or batch.stream in self.streams():
+            self._drop(batch, 0, 0)
+            return None
+        return batch
 
     def _snapshot_before(self, stream: str) -> str | None:
         """The snapshot that was due or begun before the stream's next batch."""

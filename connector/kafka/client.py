@@ -14,6 +14,8 @@ from connector.model import TopicLimits
 RETRY_BACKOFF_S = 0.25
 """librdkafka sends a request again no sooner; a commit that took nearly so long may have a straggler (rule 1)."""
 TRANSACTION_TIMEOUT_S = 30.0
+CONTROL_TIMEOUT_MS = 5000
+"""A worker that dies in the middle of a request keeps its successors from reading further no longer than that."""
 
 _MESSAGE_BYTES = (1000, 1_000_000_000)
 """What librdkafka accepts as message.max.bytes."""
@@ -50,6 +52,11 @@ class KafkaClient:
     def gaps_topic(self) -> str:
         """Where gap records go."""
         return f"{self.group}.gaps"
+
+    @property
+    def control_topic(self) -> str:
+        """What streams are to do, and workers' notices."""
+        return f"{self.group}.control"
 
     def transactional_id(self, lane: int) -> str:
         """The lane's, whoever owns it: its init fences the former owner."""
@@ -120,6 +127,23 @@ class KafkaClient:
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 10,
         }
+
+    def follower(self) -> Properties:
+        """A consumer that follows the control topic for good; it hears of the end of each partition."""
+        return {**self.reader(), "enable.partition.eof": True, "fetch.wait.max.ms": 500}
+
+    def control_writer(self) -> Properties:
+        """The producer of one request: its init fences every other request of the group (rule 17)."""
+        return {
+            **self.notices(),
+            "transactional.id": f"{self.group}-control",
+            "transaction.timeout.ms": CONTROL_TIMEOUT_MS,
+            "message.timeout.ms": CONTROL_TIMEOUT_MS,
+        }
+
+    def notices(self) -> Properties:
+        """The producer of workers' notices; keys are partitioned as by every producer of the bridge."""
+        return {"linger.ms": 0, **self.common(), "enable.idempotence": True, "partitioner": "murmur2_random"}
 
 
 def _accepted(size_bytes: int) -> int:

@@ -17,12 +17,17 @@ def _nothing(_measured: object) -> None:
     return
 
 
+def _read_already(_still: Callable[[], None]) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class LaneServices:
     """What the lanes of one worker share. ``post`` runs a call on the event loop's thread.
 
     ``committed_in`` is told how long each transaction took, in seconds, and ``renewed`` why a producer was replaced; on
-    the lane's thread.
+    the lane's thread. ``read_control`` returns once the control topic is read to its end; it may be given up by what is
+    called between its waits.
     """
 
     client: KafkaClient
@@ -37,3 +42,4 @@ class LaneServices:
     post: Callable[..., object]
     committed_in: Callable[[float], object] = _nothing
     renewed: Callable[[str], object] = _nothing
+    read_control: Callable[[Callable[[], None]], None] = _read_already

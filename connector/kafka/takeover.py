@@ -55,12 +55,17 @@ class Takeover:
         self._tell = tell
         self._give_up_at = 0.0
 
-    def read(self, checkpoints: LaneCheckpoints) -> Mapping[str, Checkpoint]:
-        """Fence the former owner; every stream's last checkpoint. Raises Doubt (rules 1, 2, 5, 8)."""
+    def read(self, checkpoints: LaneCheckpoints, *, control: bool) -> Mapping[str, Checkpoint]:
+        """Fence the former owner; every stream's last checkpoint. Raises Doubt (rules 1, 2, 5, 8).
+
+        ``control``: what streams are to do is read to its end too, since they are about to open (rule 17).
+        """
         self._transactor.initialise(self._still)
         self._give_up_at = time.monotonic() + _BLOCKED_S
         try:
             read = checkpoints.read(lambda: self._blocked(checkpoints))
+            if control:
+                self._services.read_control(self._still)
         except KafkaException as error:
             raise Doubt("checkpoint", Cure.RENEW, describe(error)) from error
         self._still()  # or a lane given away would be announced, maybe to its successor in this worker

@@ -47,6 +47,7 @@ class Topics:
         client = self._client
         return [
             TopicSpec(client.checkpoints_topic, self._lanes, COMPACTED, reads=True),
+            TopicSpec(client.control_topic, 1, COMPACTED, reads=True),
             TopicSpec(client.gaps_topic, -1, KEPT),
             TopicSpec(client.dead_letter_topic, -1, DATED_BY_BROKER),
             *(TopicSpec(topic, self._plan.partitions) for topic in event_topics),

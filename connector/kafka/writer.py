@@ -119,11 +119,10 @@ class LaneWriter:
             self._inbox.collect(self._hand, _OWNERSHIP_POLL_S)
         self._transactor = Transactor(services.client, self.lane, list(services.limits().values()), self._still)
         takeover = Takeover(self.lane, services, self._transactor, still=self._still_needed, tell=self._say)
-        read = takeover.read(self._checkpoints)
+        read = takeover.read(self._checkpoints, control=not self._announced)
         self._check_lanes()
         for rewound in self._hand.reconcile(read):
-            why = "Kafka has less than was committed" if rewound.lost else "another worker wrote a snapshot of it"
-            _log.error("lane %d: %s starts again from its checkpoint: %s", self.lane, rewound.checkpoint.stream, why)
+            _log.error("lane %d: %s starts again: %s", self.lane, rewound.checkpoint.stream, rewound.why)
             self._services.post(services.listener.rewound, self.lane, rewound.checkpoint, rewound.incarnation)
         if not self._announced:
             self._announced = True

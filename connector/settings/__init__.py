@@ -6,19 +6,23 @@ from them (``python -m connector.settings_reference``).
 
 from connector.settings.auth import AuthSettings, ClientCredentialsAuth, JwtBearerAuth, PasswordAuth
 from connector.settings.caution import warnings
+from connector.settings.change import Change, difference, digest, refused
 from connector.settings.http import HttpSettings, TlsSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.loading import load
 from connector.settings.platform import PlatformSettings, PositionSettings, SnapshotSettings
 from connector.settings.redis import RedisSettings
 from connector.settings.root import Settings
+from connector.settings.source import ConfigurationSource
 from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings
 from connector.settings.worker import NetworkSettings, RotationSettings, WorkerBufferSettings
 
 __all__ = [
     "AuthSettings",
+    "Change",
     "ClientCredentialsAuth",
     "CommitSettings",
+    "ConfigurationSource",
     "HttpSettings",
     "JwtBearerAuth",
     "KafkaSettings",
@@ -38,6 +42,9 @@ __all__ = [
     "TlsSettings",
     "TopicsSettings",
     "WorkerBufferSettings",
+    "difference",
+    "digest",
     "load",
+    "refused",
     "warnings",
 ]

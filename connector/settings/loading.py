@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises :class:`ConfigurationError` with one line for each fault, ``path: what is wrong``, in the order of the
     file. No message holds a value of the configuration.
     """
-    try:
-        document = read_yaml(path) if path is not None else {}
-    except YamlFaultError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
-    overlay = read_environment(environ, document, Settings)
-    merged = _merge(document, overlay.values)
+    merged, overlay = _document(path, environ)
     faults = [Fault((str(key),), unknown_key(str(key), Settings)) for key in merged if key not in Settings.model_fields]
     faults += [Fault((name,), "no such setting (environment variable)") for name in overlay.unknown]
     try:
@@ -38,6 +33,34 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     if faults:
         raise ConfigurationError("\n".join([_title(path, len(faults)), *(_line(fault, overlay) for fault in faults)]))
     return settings
+
+
+def named_files(path: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Files that the configuration names: secrets, keys, certificates. Raises as :func:`load`."""
+    merged, _ = _document(path, environ)
+    yield from _named(merged)
+
+
+def _named(value: object) -> Iterator[Path]:
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            if str(key).endswith(FILE_SUFFIX) and isinstance(member, str):
+                yield Path(member)
+            else:
+                yield from _named(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _named(member)
+
+
+def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[dict[Any, Any], Overlay]:
+    """The file's document with the environment laid over it."""
+    try:
+        document = read_yaml(path) if path is not None else {}
+    except YamlFaultError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    overlay = read_environment(environ, document, Settings)
+    return _merge(document, overlay.values), overlay
 
 
 def _title(path: Path | None, faults: int) -> str:

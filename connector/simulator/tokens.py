@@ -66,6 +66,7 @@ class TokenOffice:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
+        self.client_secret = settings.client_secret
         self._key = hashlib.sha256(f"simulator/{settings.seed}".encode()).digest()
         self._last_request_s: dict[str, float] = {}
         self._desk = AssertionDesk(settings.assertion_key, settings.client_id)
@@ -151,7 +152,7 @@ class TokenOffice:
             credentials = _basic(authorization)
         else:
             credentials = (form.get("client_id", ""), form.get("client_secret", ""))
-        return credentials == (self._settings.client_id, self._settings.client_secret)
+        return credentials == (self._settings.client_id, self.client_secret)
 
 
 def _basic(authorization: str) -> tuple[str, str] | None:

@@ -84,6 +84,9 @@ class Metrics:
 
         self.lane_commits = self._histogram("commit_seconds", "From begin to commit of a transaction.", _COMMIT_BUCKETS)
         self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
+        self.configuration_reads = counter("configuration_reads", "Readings of a changed configuration.", "outcome")
+        self.configuration_refused = gauge("configuration_refused", "1 while the last reading was refused.")
+        self.configuration_differs = gauge("configuration_differs", "Workers that run with another configuration.")
         self.lanes_owned = gauge("lanes_owned", "Lanes that the group gave to this worker.")
         self.lanes_serving = gauge("lanes_serving", "Those of them that write what their streams bring.")
         self.lanes_configured = gauge("lanes_configured", "Lanes of the whole group.")

@@ -20,6 +20,7 @@ from confluent_kafka.admin import NewPartitions
 from connector.kafka import ownership
 from connector.kafka.client import KafkaClient
 from connector.kafka.ownership import GroupMember, Membership
+from connector.lane_streams import StreamMakers
 from connector.model import Batch
 from connector.simulator import Simulator
 from connector.supervisor import Supervisor
@@ -107,10 +108,11 @@ async def test_lane_that_hangs_does_not_hold_the_group(site: Site) -> None:
         lanes.append(_HangingLane(number))
         return lanes[-1]
 
-    def no_pipeline(name: str, lane: object) -> Any:  # noqa: ANN401  # never called: no lane opens
-        raise AssertionError(name, lane)
+    def never(*arguments: object) -> Any:  # noqa: ANN401  # no lane opens
+        raise AssertionError(arguments)
 
-    supervisor = Supervisor({0: ["a"], 1: ["b"]}, make_lane, no_pipeline, print, lambda _stream: None, pytest.fail)
+    makers = StreamMakers(never, never, never, never, print)
+    supervisor = Supervisor({0: ["a"], 1: ["b"]}, make_lane, makers, lambda _stream: None, pytest.fail)
     hanging = GroupMember(site.client, supervisor)
     hanging.start()
     try:

@@ -151,24 +151,6 @@ async def test_item_too_large_to_read_is_a_gap(stage: Stage) -> None:
 
 
 @together
-async def test_stream_stops_after_a_gap_until_the_configuration_lets_it_go_on(stage: Stage) -> None:
-    """``on_gap: stop``: the gap is recorded, nothing more is read, and a restart does not forget it."""
-    async with Scenario(stage, platform(rate=100), {"name": STREAM, "on_gap": "stop"}) as it:
-        await it.ready()
-        await it.flowing(20)
-        it.simulator.jump(5, STREAM)
-        await it.until(lambda: it.story("stream stopped after a gap (on_gap: stop)"), "the stop")
-        await it.until(lambda: not it.open_sockets(), "no socket")
-        await it.until(lambda: (it.checkpoint() or {}).get("stopped"), "a checkpoint that says so")
-        opens = it.count("opens")
-        await it.kill9()
-        await it.start()
-        await it.until(lambda: len(it.story("stream stopped after a gap (on_gap: stop)")) > 1, "the stop, remembered")
-        assert it.count("opens") == opens
-        assert await it.status("/health/ready") == 503
-
-
-@together
 async def test_quiet_stream_is_complete_all_the_same(stage: Stage) -> None:
     """At night nothing comes: the checkpoint's ``complete_until`` advances, its position does not."""
     settings = platform(rate=50, retention_s=8)

@@ -76,19 +76,19 @@ class BridgeProcess:
     """One worker. Created stopped; :meth:`start` may be called again after it ended, with the same files."""
 
     def __init__(self, directory: Path, config: Configuration, *, name: str = "bridge") -> None:
-        self._file = directory / f"{name}.yaml"
+        self.file = directory / f"{name}.yaml"
         self._log = directory / f"{name}.log"
         self._listen = str(config["http"]["listen"])
         self._child: Child | None = None
         self._told_bytes = 0
         directory.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(config, indent=1))
+        self.file.write_text(json.dumps(config, indent=1))
 
     def start(self, env: Mapping[str, str] | None = None) -> None:
         """Start the process, with these environment variables besides ours; :meth:`ready` waits for it."""
         if self._child is not None and self._child.exit_code() is None:
             raise ValueError("the bridge runs already")
-        command = [str(_PROGRAM), "run", "-c", str(self._file)]
+        command = [str(_PROGRAM), "run", "-c", str(self.file)]
         self._child = Child(command, self._log, env={**os.environ, **(env or {})})
 
     @property

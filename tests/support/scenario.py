@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+from confluent_kafka import Producer
 
 from connector.simulator import Simulator, SimulatorSettings
 from connector.simulator.ledger import SocketRecord
@@ -340,6 +341,12 @@ class Scenario:
     async def records(self, *topics: str) -> tuple[Record, ...]:
         """Everything a read_committed reader finds in these topics."""
         return await asyncio.to_thread(read, self.kafka, topics)
+
+    def write(self, topic: str, key: str, value: bytes) -> None:
+        """Write one record, as a stranger; blocks."""
+        producer = Producer({"bootstrap.servers": self.kafka})
+        producer.produce(topic, value, key)
+        producer.flush(PATIENCE_S)
 
     def _judge(self, begins: Mapping[str, int], ended_ms: int) -> dict[str, StreamVerdict]:
         own = [f"{self.group}.{name}" for name in ("checkpoints", "gaps", "dead-letter")]

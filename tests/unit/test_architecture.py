@@ -13,7 +13,7 @@ _PACKAGE = "connector"
 _IO = ("platforms", "auth", "kafka", "web")
 _COMPOSERS = (  # the composition root, what it is made of, and what stands on top of it
     *("app", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer", "metrics_reference"),
-    *("check", "demo", "commands", "cli", "__main__"),
+    *("configuration_watch", "peer_watch", "check", "demo", "commands", "cli", "__main__"),
 )
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}
 _ASYNC_SYNTAX = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
@@ -28,6 +28,7 @@ _LAYERS = (
     ("app",),
     ("assembly",),
     ("supervisor",),
+    ("lane_streams",),
     ("pipeline",),
     ("ports", "core"),
     ("model", "errors"),

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from connector import __version__
 from connector.cli import bridge
 from connector.errors import ConfigurationError, LaneMismatchError, PrerequisiteError
-from connector.settings import Settings
+from connector.settings import ConfigurationSource, Settings
 from connector.simulator.settings import SimulatorSettings
 from tests.unit.test_settings import minimum
 
@@ -43,7 +43,8 @@ def _put(monkeypatch: pytest.MonkeyPatch, module: str, **functions: Any) -> None
 def _put_app(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> list[Settings]:
     seen: list[Settings] = []
 
-    def run_bridge(settings: Settings) -> int:
+    def run_bridge(settings: Settings, source: ConfigurationSource) -> int:
+        assert source.read() == settings
         seen.append(settings)
         if isinstance(outcome, BaseException):
             raise outcome

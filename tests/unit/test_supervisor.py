@@ -11,8 +11,10 @@ from typing import cast
 import pytest
 
 from connector import telemetry
+from connector.core.relocation import Relocation
 from connector.core.states import State
-from connector.model import Batch, Checkpoint
+from connector.lane_streams import StreamMakers
+from connector.model import Batch, Checkpoint, DesiredState, PositionChange, Target
 from connector.pipeline import StreamPipeline
 from connector.ports import Lane
 from connector.supervisor import Supervisor
@@ -26,6 +28,7 @@ class FakeLane:
     told: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     state: str = "serving"
+    batches: list[Batch] = field(default_factory=list)
 
     def start(self) -> None:
         """Remember."""
@@ -45,7 +48,8 @@ class FakeLane:
         self.ended.set()
 
     def submit(self, batch: Batch) -> None:
-        """Take nothing."""
+        """Remember."""
+        self.batches.append(batch)
 
 
 @dataclass
@@ -94,13 +98,17 @@ class World:
         self.pipelines: list[FakePipeline] = []
         self.events: list[telemetry.Event] = []
         self.mismatches: list[str] = []
-        self.supervisor = Supervisor(
-            {0: [], 1: ["a", "b"], 2: []},
-            self._lane,
+        self.desired: dict[str, DesiredState] = {}
+        self.halts: list[tuple[str, tuple[int, int]]] = []
+        makers = StreamMakers(
             self._pipeline,
+            self._move,
+            lambda name: self.desired.get(name, DesiredState(name)),
+            lambda name, at: self.halts.append((name, at)),
             self.events.append,
-            lambda _stream: 10_000,
-            self.mismatches.append,
+        )
+        self.supervisor = Supervisor(
+            {0: [], 1: ["a", "b"], 2: []}, self._lane, makers, lambda _stream: 10_000, self.mismatches.append
         )
 
     def _lane(self, number: int) -> Lane:
@@ -111,6 +119,14 @@ class World:
         del lane
         self.pipelines.append(FakePipeline(name))
         return cast("StreamPipeline", self.pipelines[-1])
+
+    def _move(self, name: str, relocation: Relocation, incarnation: int) -> Batch:
+        return Batch(name, incarnation, relocation.move.to.epoch, [], move=relocation.move)
+
+    def told(self, desired: DesiredState) -> None:
+        """There is word of what a stream is to do."""
+        self.desired[desired.stream] = desired
+        self.supervisor.told(desired.stream)
 
     async def assigned(self, *lanes: int) -> None:
         """The group gave these lanes."""
@@ -201,7 +217,7 @@ async def test_a_rewound_stream_starts_again_with_a_new_incarnation(world: World
 
 async def test_a_fault_in_one_stream_leaves_the_others_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The faulty stream starts again from its last commit."""
-    monkeypatch.setattr("connector.supervisor._FAULT_PAUSE_S", 0.0)
+    monkeypatch.setattr("connector.lane_streams._FAULT_PAUSE_S", 0.0)
     await world.assigned(1)
     world.supervisor.lane_opened(1, {})
     at = Checkpoint("a", position=6)
@@ -253,3 +269,102 @@ async def test_a_stream_that_left_is_no_concern_of_this_worker(world: World) -> 
     await asyncio.to_thread(world.supervisor.revoked, frozenset({1}), time.monotonic() + 5)
     assert world.supervisor.unready() == []
     assert [e.stream for e in world.events if isinstance(e, telemetry.StreamLeft)] == ["a", "b"]
+
+
+async def test_streams_that_are_paused_or_stopped_are_not_opened(world: World) -> None:
+    """What they are to do is known before they open; that they rest keeps no worker from being ready."""
+    world.desired = {"a": DesiredState("a", Target.PAUSED), "b": DesiredState("b", Target.STOPPED)}
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=5)})
+    assert world.pipelines == []
+    assert world.supervisor.unready() == []
+    assert telemetry.StreamState("a", State.STOPPED, 0) in world.events
+
+
+async def test_pause_closes_and_resume_goes_on_from_the_last_commit(world: World) -> None:
+    """Also from what was read before the pause and committed after it."""
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=5)})
+    world.told(DesiredState("a", Target.PAUSED, by="pat"))
+    assert world.pipelines[0].told[-1] == "stop"
+    world.supervisor.committed(1, Checkpoint("a", position=7), 2, 10)
+    world.told(DesiredState("a", Target.RUNNING, by="pat"))
+    assert (world.pipelines[-1].name, world.pipelines[-1].told) == ("a", [("start", Checkpoint("a", position=7))])
+    assert telemetry.Told("a", "paused", "pat") in world.events
+    assert world.pipelines[1].told == [("start", None)]  # the other stream heard nothing of it
+
+
+async def test_a_restart_is_done_once(world: World) -> None:
+    """By its id: the record comes again with whatever is asked next; a takeover has restarted the stream already."""
+    world.desired["a"] = DesiredState("a", restart_id="0")
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {})
+    assert len(world.pipelines) == 2
+    for restart_id in ("1", "1", "2"):
+        world.told(DesiredState("a", restart_id=restart_id))
+    assert [p.told[0] for p in world.pipelines if p.name == "a"] == [("start", None)] * 3
+    assert [p.told[-1] for p in world.pipelines if p.name == "a"] == ["stop", "stop", ("start", None)]
+
+
+async def test_a_change_of_position_is_the_lanes_to_commit_and_then_the_stream_goes_on(world: World) -> None:
+    """A resume that overtakes the change does not erase it; nothing is read before it is committed."""
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=5)})
+    change = PositionChange("c1", 100)
+    world.told(DesiredState("a", Target.STOPPED))
+    world.told(DesiredState("a", Target.STOPPED, change=change))
+    world.told(DesiredState("a", Target.RUNNING, change=change))
+    moves = [batch.move for batch in world.lanes[0].batches]
+    assert {move.to.command_id for move in moves if move is not None} == {"c1"}
+    assert [p.name for p in world.pipelines] == ["a", "b"]
+    moved = Checkpoint("a", position=100, command_id="c1")
+    world.supervisor.committed(1, moved, 1, 10)
+    assert world.pipelines[-1].told == [("start", moved)]
+    assert [e.gap.first for e in world.events if isinstance(e, telemetry.GapRecorded)] == [6]
+    assert [e.position for e in world.events if isinstance(e, telemetry.Moved)] == [100]
+
+
+async def test_a_change_decided_on_an_older_commit_is_decided_again(world: World) -> None:
+    """What the stream had read before it stopped commits first; the lane then drops the change, and says so."""
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=5)})
+    world.told(DesiredState("a", Target.STOPPED, change=PositionChange("c1", 100)))
+    world.supervisor.committed(1, Checkpoint("a", position=9), 4, 10)
+    bases = [batch.move.base.position for batch in world.lanes[0].batches if batch.move and batch.move.base]
+    assert bases == [5, 9]
+
+
+async def test_a_change_that_the_former_owner_made_is_not_made_again(world: World) -> None:
+    """The checkpoint remembers it."""
+    world.desired["a"] = DesiredState("a", change=PositionChange("c1", 100))
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=150, command_id="c1")})
+    assert world.lanes[0].batches == []
+    assert world.pipelines[0].told == [("start", Checkpoint("a", position=150, command_id="c1"))]
+
+
+async def test_a_stream_that_met_a_gap_stops_for_all_until_it_is_resumed(world: World) -> None:
+    """``on_gap: stop`` becomes what the stream is to do, once, and a resume lets it go on from there."""
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=5)})
+    met = Checkpoint("a", position=9, stopped=True)
+    world.supervisor.committed(1, met, 4, 10)
+    world.supervisor.committed(1, met, 0, 0)
+    assert world.pipelines[0].told[-1] == "stop"
+    assert world.halts == [("a", (0, 9))]
+    assert world.supervisor.unready() == ["stream a: stopped after a gap at 9"]
+    world.told(DesiredState("a", Target.STOPPED, halted_at=(0, 9)))
+    world.told(DesiredState("a", Target.RUNNING, halted_at=(0, 9)))
+    assert world.pipelines[-1].told == [("start", met)]
+    assert world.supervisor.unready() == []
+    world.supervisor.committed(1, met, 0, 0)
+    assert world.pipelines[-1].told[-1] != "stop"
+
+
+async def test_a_halt_is_remembered_across_a_takeover(world: World) -> None:
+    """Also where the former owner died before it could tell: the new one does."""
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=9, stopped=True)})
+    assert [p.name for p in world.pipelines] == ["b"]
+    assert world.halts == [("a", (0, 9))]
+    assert telemetry.Halted("a", 9) in world.events

@@ -1,0 +1,216 @@
+"""Operators steer streams through the control topic: pause, stop, restart, positions; once, also across a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from connector.errors import ControlUnavailableError, NotStoppedError
+from connector.model import Target
+from tests.support.chorus import Stage, together
+from tests.support.operators import Operator
+from tests.support.scenario import STREAM, Scenario, platform
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def _ids(it: Scenario) -> list[tuple[int, int]]:
+    """Epoch and position of every event that a read_committed reader finds, as the platform ordered them."""
+    ids = [dict(record.headers)["ce_id"] for record in await it.records(it.topic)]
+    return sorted((int(epoch), int(position)) for epoch, position in (str(i, "ascii").split("/") for i in ids))
+
+
+async def _checkpoints(it: Scenario, command_id: str) -> list[dict[str, Any]]:
+    """The checkpoints of a change that the topic still holds: those with its reason are those that it made."""
+    records = await it.records(f"{it.group}.checkpoints")
+    found = [json.loads(record.value) for record in records if record.key == STREAM.encode() and record.value]
+    return [each for each in found if each["command_id"] == command_id and each["reason"] is not None]
+
+
+async def _gaps(it: Scenario) -> list[tuple[str, int, int]]:
+    found = [json.loads(record.value) for record in await it.records(f"{it.group}.gaps")]
+    return [(gap["reason"], gap["from"], gap["to"]) for gap in found]
+
+
+@together
+async def test_paused_stream_has_no_socket_and_loses_nothing(stage: Stage) -> None:
+    """The socket is closed with 1000, the others flow on, the worker is ready; a restart of the worker keeps it so."""
+    streams = ({"name": STREAM}, {"name": "crm"})
+    async with Scenario(stage, platform(rate=100), *streams) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await it.flowing(50)
+        await operator.set(STREAM, Target.PAUSED)
+        await it.until(lambda: not it.open_sockets(), "the socket closed")
+        assert (end := it.sockets()[-1].closed) is not None
+        assert (end.by, end.code) == ("client", 1000)
+        await it.flowing(50, "crm")
+        await it.ready()
+        await it.kill9()
+        await it.start()
+        await it.ready()
+        await it.flowing(50, "crm")
+        assert not it.open_sockets()
+        await operator.set(STREAM, Target.RUNNING)
+        await it.flowing(50)
+        await it.finish()
+
+
+@together
+async def test_restart_opens_the_stream_again_once(stage: Stage) -> None:
+    """From its last commit; the record comes again with the next request, and nothing happens."""
+    async with Scenario(stage, platform(rate=200)) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await it.flowing(50)
+        await operator.restart(STREAM)
+        await it.opened(2)
+        await it.flowing(50)
+        await operator.set(STREAM, Target.PAUSED)
+        await it.until(lambda: not it.open_sockets(), "the socket closed")
+        await operator.set(STREAM, Target.RUNNING)
+        await it.opened(3)
+        await it.flowing(50)
+        assert it.count("opens") == 3
+        await it.finish()
+
+
+@together
+async def test_position_moves_forward_with_a_gap_record(stage: Stage) -> None:
+    """Only while stopped; gap record, checkpoint and its reason in one transaction; a resume does not erase it."""
+    async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await it.flowing(20)
+        with pytest.raises(NotStoppedError):
+            await operator.move(STREAM, 10_000)
+        await operator.set(STREAM, Target.STOPPED)
+        await it.until(lambda: not it.open_sockets(), "the socket closed")
+        await asyncio.sleep(0.5)  # what it had read is written
+        stood = it.position()[1]
+        await it.until(lambda: it.head()[1] > stood + 60, "events that are left out")
+        change = await operator.move(STREAM, stood + 50)
+        await operator.set(STREAM, Target.RUNNING)
+        await it.flowing(50)
+        await it.drained()
+        await it.stop()
+        assert len(await _checkpoints(it, change)) == 1
+        assert await _gaps(it) == [("operator", stood + 1, stood + 50)]
+        head = it.position()[1]
+        assert await _ids(it) == [(0, p) for p in range(1, head + 1) if not stood < p <= stood + 50]
+
+
+@together
+async def test_position_moves_back_in_a_new_epoch_once_across_kills(stage: Stage) -> None:
+    """The platform's replay counts anew; a takeover in the middle, and the same record again, change nothing."""
+    async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await it.flowing(100)
+        await operator.set(STREAM, Target.STOPPED)
+        await it.until(lambda: not it.open_sockets(), "the socket closed")
+        request = asyncio.create_task(operator.move(STREAM, 20))
+        await asyncio.sleep(0.15)
+        await it.kill9()
+        change = await request
+        await it.start()
+        await it.until(lambda: it.position() == (1, 20), "the change")
+        await it.kill9()
+        await it.start()
+        await operator.set(STREAM, Target.RUNNING)
+        await it.until(lambda: it.position() > (1, 60), "the replay")
+        await it.kill9()
+        await it.start()
+        await it.until(lambda: it.position()[1] >= it.head()[1] - 20, "the present")
+        it.simulator.quiet(3600)
+        await it.until(lambda: it.position()[1] == it.head()[1], "the end")
+        await it.stop()
+        assert len(await _checkpoints(it, change)) == 1
+        ids = await _ids(it)
+        stood = max(position for epoch, position in ids if epoch == 0)
+        head = it.head()[1]
+        assert ids == [(0, p) for p in range(1, stood + 1)] + [(1, p) for p in range(21, head + 1)]
+        assert await _gaps(it) == []
+
+
+@together
+async def test_deleted_position_lets_the_stream_begin_anew(stage: Stage) -> None:
+    """As configured, in a new epoch: here from the earliest that the platform has."""
+    async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await it.flowing(50)
+        await operator.set(STREAM, Target.STOPPED)
+        change = await operator.move(STREAM, None)
+        await it.until(lambda: (it.checkpoint() or {}).get("command_id") == change, "the change")
+        assert (it.checkpoint() or {})["position"] is None
+        assert (it.checkpoint() or {})["anew"]
+        await operator.set(STREAM, Target.RUNNING)
+        await it.until(lambda: it.position() >= (1, 100), "the new beginning")
+        it.simulator.quiet(3600)
+        await it.until(lambda: it.position()[1] == it.head()[1], "the end")
+        await it.stop()
+        ids = await _ids(it)
+        stood = max(position for epoch, position in ids if epoch == 0)
+        assert ids == [(0, p) for p in range(1, stood + 1)] + [(1, p) for p in range(1, it.head()[1] + 1)]
+
+
+@together
+async def test_stream_stops_after_a_gap_until_an_operator_lets_it_go_on(stage: Stage) -> None:
+    """``on_gap: stop``: the gap is recorded, nothing more is read, a restart does not forget it; then it is resumed."""
+    streams = {"name": STREAM, "on_gap": "stop"}
+    async with Scenario(stage, platform(rate=100), streams) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await it.flowing(20)
+        it.simulator.jump(5, STREAM)
+        await it.until(lambda: it.story("stream stopped after a gap (on_gap: stop)"), "the stop")
+        await it.until(lambda: not it.open_sockets(), "no socket")
+        await it.until(lambda: (it.checkpoint() or {}).get("stopped"), "a checkpoint that says so")
+        await it.until(lambda: operator.control.desired(STREAM).target is Target.STOPPED, "all to know")
+        opens = it.count("opens")
+        await it.kill9()
+        await it.start()
+        await it.until(lambda: len(it.story("stream stopped after a gap (on_gap: stop)")) > 1, "the stop, remembered")
+        assert it.count("opens") == opens
+        assert await it.status("/health/ready") == 503
+        await operator.set(STREAM, Target.RUNNING)
+        await it.ready()
+        await it.flowing(50)
+        await it.kill9()
+        await it.start()
+        await it.flowing(50)
+        ((reason, *_),) = await _gaps(it)
+        assert reason == "jump"
+
+
+@together
+async def test_garbage_in_the_control_topic_is_skipped(stage: Stage) -> None:
+    """It is told, and what streams were told before goes on to count."""
+    async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
+        await it.ready()
+        await operator.set(STREAM, Target.PAUSED)
+        await it.until(lambda: not it.open_sockets(), "the socket closed")
+        for value in (b"\x00garbage", b'{"v":9,"stream":"wfm","state":"running"}'):
+            await asyncio.to_thread(it.write, f"{it.group}.control", STREAM, value)
+        await it.until(lambda: it.worker.log_text().count("is skipped") >= 2, "the complaint")
+        assert not it.open_sockets()
+        await operator.set(STREAM, Target.RUNNING)
+        await it.flowing(20)
+        await it.finish()
+
+
+@together
+async def test_a_missing_control_topic_keeps_no_stream_from_running(stage: Stage) -> None:
+    """Nobody can be told anything, and whoever asks hears why."""
+    async with Scenario(stage, platform(rate=100), topics={"create": False}, started=False) as it:
+        specs = (("checkpoints", 1), ("gaps", 1), ("dead-letter", 1), ("events", 2))
+        topics = [NewTopic(f"{it.group}.{name}", partitions, 1) for name, partitions in specs]
+        made = AdminClient({"bootstrap.servers": it.kafka}).create_topics(topics)
+        for answer in made.values():
+            await asyncio.to_thread(answer.result)
+        await it.start()
+        await it.ready()
+        await it.flowing(20)
+        async with Operator(it.kafka, it.group) as operator:
+            with pytest.raises(ControlUnavailableError, match=f"{it.group}.control"):
+                await operator.set(STREAM, Target.PAUSED)
+        await it.finish()
