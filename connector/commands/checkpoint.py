@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ _COLUMNS = ("stream", "lane", "epoch", "position", "complete_until", "committed_
 
 @click.group()
 def checkpoint() -> None:
-    """Show, rebuild and import the positions of the streams."""
+    """Show, change, rebuild and import the positions of the streams."""
 
 
 @checkpoint.command("list")
@@ -60,6 +61,42 @@ def show(config: Path | None, name: str, *, as_json: bool) -> None:
         click.echo(as_json_document("checkpoints", found))
     for field, value in found[0].items() if not as_json else ():
         click.echo(f"{field:20}{'-' if value is None else value}")
+
+
+_reason_option = click.option("--reason", default="changed on the command line", help="Stands in the checkpoint.")
+
+
+@checkpoint.command("set")
+@config_option
+@stream_option(required=True)
+@click.option(
+    "--position", type=click.IntRange(min=0), required=True, help="The last position that counts as delivered."
+)
+@click.option("--epoch", type=click.IntRange(min=0), help="Go on in this epoch; by default the present one.")
+@_reason_option
+def set_(config: Path | None, name: str, position: int, epoch: int | None, reason: str) -> None:
+    """Let a stopped stream go on behind another position.
+
+    Forward, what is left out becomes a gap record. Back, the platform's replay follows in a new epoch. The worker that
+    owns the stream makes the change, once; where none runs, the next one that starts.
+
+    \b
+    Example: ccaas-bridge checkpoint set -c bridge.yaml --stream wfm --position 120000
+    """
+    _change(config, name, position, epoch, reason)
+
+
+@checkpoint.command()
+@config_option
+@stream_option(required=True)
+@_reason_option
+def delete(config: Path | None, name: str, reason: str) -> None:
+    """Let a stopped stream begin anew, as `start` says, in a new epoch.
+
+    \b
+    Example: ccaas-bridge checkpoint delete -c bridge.yaml --stream wfm
+    """
+    _change(config, name, None, None, reason)
 
 
 @checkpoint.command()
@@ -122,6 +159,28 @@ def import_(config: Path | None, url: str, key: str, name: str, *, dry_run: bool
     _tell(settings, found, kept, dry_run=dry_run)
     if kept:
         raise ConfigurationError(f"--stream {name}: has a checkpoint already, which was left as it is")
+
+
+def _change(config: Path | None, name: str, position: int | None, epoch: int | None, reason: str) -> None:
+    settings = load_settings(config)
+    stream_of(settings, name)
+    from connector import plans
+    from connector.commands.kafka import kafka_needed
+    from connector.commands.position import ask, done
+    from connector.kafka.idle_group import IdleGroup
+    from connector.model import PositionChange
+
+    client, lane = plans.kafka_client(settings), settings.lane_of(name)
+    change = PositionChange(str(uuid.uuid4()), position, epoch, reason)
+    with kafka_needed(settings):
+        idle = not IdleGroup(client, settings.lanes).members()
+        ask(client, name, change, idle=idle)
+        if idle:
+            click.echo(f"stream {name}: the change is kept, and made by the next worker that starts")
+            return
+        made = done(client, lane, name, change)
+    where = "begins anew" if made.anew else f"stands at position {made.position}"
+    click.echo(f"stream {name}: {where} in epoch {made.epoch}, to go on once it is resumed")
 
 
 def _newest(settings: Settings) -> list[JsonRecord]:

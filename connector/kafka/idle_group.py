@@ -31,22 +31,25 @@ class IdleGroup:
 
     def insist(self) -> None:
         """Raises ``PrerequisiteError`` where the group has members."""
+        if members := self.members():
+            raise PrerequisiteError(
+                f"group {self._client.group} has {members} workers, which own its checkpoints: stop them first, or use "
+                f"ccaas-bridge checkpoint set for a stopped stream"
+            )
+
+    def members(self) -> int:
+        """How many workers run."""
         group = self._client.group
         admin = AdminClient(self._client.common())  # kept until the answer is here, which else never comes
         asked = admin.describe_consumer_groups([group], request_timeout=_REQUEST_S)
         try:
-            members = len(asked[group].result(2 * _REQUEST_S).members)
+            return len(asked[group].result(2 * _REQUEST_S).members)
         except FutureTimeoutError as error:
             raise KafkaException(f"group {group} was not described within {2 * _REQUEST_S:g} s") from error
         except KafkaException as error:
             if error_name(error) != "GROUP_ID_NOT_FOUND":
                 raise
-            members = 0
-        if members:
-            raise PrerequisiteError(
-                f"group {group} has {members} workers, which own its checkpoints: stop them first, or use "
-                f"ccaas-bridge checkpoint set for a stopped stream"
-            )
+            return 0
 
     def write(self, lane: int, checkpoints: Collection[Checkpoint], worker: str) -> list[str]:
         """Write those of a lane in one transaction; returns the streams that had one already and keep it.

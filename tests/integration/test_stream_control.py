@@ -7,8 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connector.cli import bridge
 from connector.errors import ControlUnavailableError, NotStoppedError
 from connector.model import Target
 from tests.support.chorus import Stage, together
@@ -214,3 +216,38 @@ async def test_a_missing_control_topic_keeps_no_stream_from_running(stage: Stage
             with pytest.raises(ControlUnavailableError, match=f"{it.group}.control"):
                 await operator.set(STREAM, Target.PAUSED)
         await it.finish()
+
+
+@together
+async def test_position_is_set_from_the_command_line(stage: Stage) -> None:
+    """Refused while the stream runs; made by its owner while it is stopped; kept for the next worker if none runs."""
+    async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
+        config = str(it.directory / "bridge.yaml")
+
+        async def change(*arguments: str) -> Result:
+            words = ["checkpoint", arguments[0], "-c", config, "--stream", STREAM, *arguments[1:]]
+            return await asyncio.to_thread(CliRunner().invoke, bridge, words)
+
+        await it.ready()
+        await it.flowing(60)
+        refused = await change("set", "--position", "20")
+        assert (refused.exit_code, "stop it first" in refused.stderr) == (2, True)
+        await operator.set(STREAM, Target.STOPPED)
+        await it.until(lambda: not it.open_sockets(), "the socket closed")
+        made = await change("set", "--position", "20", "--reason", "replay")
+        assert (made.exit_code, "position 20 in epoch 1" in made.output) == (0, True), made.output
+        assert (it.checkpoint() or {})["reason"] == "replay"
+        await operator.set(STREAM, Target.RUNNING)
+        await it.until(lambda: it.position() > (1, 40), "the replay")
+        await it.stop()
+        kept = await change("delete")
+        assert (kept.exit_code, "next worker" in kept.output) == (0, True), kept.output
+        await it.start()
+        await it.until(lambda: it.position() > (2, 40), "the new beginning")
+        it.simulator.quiet(3600)
+        await it.until(lambda: it.position()[1] == it.head()[1], "the end")
+        await it.stop()
+        ids = await _ids(it)
+        last = {epoch: max(position for of, position in ids if of == epoch) for epoch in (0, 1)}
+        expected = [(0, p) for p in range(1, last[0] + 1)] + [(1, p) for p in range(21, last[1] + 1)]
+        assert ids == expected + [(2, p) for p in range(1, it.head()[1] + 1)]
