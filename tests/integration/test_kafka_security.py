@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.bridge_process import BridgeProcess, configuration
 from tests.support.chorus import Stage, together_with_broker
-from tests.support.maven_broker import BrokerUnavailableError
 from tests.support.scenario import Scenario, platform
 from tests.support.secure_broker import SecureBroker, documented_rules, secure_broker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+_WRONG = "not-the-password"
+_PATIENCE_S = 60.0
 _PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+
+
+@contextlib.asynccontextmanager
+async def _secured(stage: Stage, name: str) -> AsyncIterator[SecureBroker]:
+    """A broker that is started and ended on a thread: the other voices go on."""
+    with contextlib.ExitStack() as stack:
+        try:
+            yield await asyncio.to_thread(stack.enter_context, secure_broker(stage.directory / name))
+        finally:
+            await asyncio.to_thread(stack.close)
 
 
 def _check(config: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -35,7 +49,7 @@ async def _delivers(stage: Stage, secured: SecureBroker, way: str) -> None:
     settings = platform(rate=100, token_life_s=3, retention_s=600)
     async with Scenario(stage, settings, kafka=secured.broker.bootstrap, started=False) as it:
         it.note = way
-        secured.allow(documented_rules(_PAGE, group=it.group, event_topic=it.topic))
+        await asyncio.to_thread(secured.allow, documented_rules(_PAGE, group=it.group, event_topic=it.topic))
         await asyncio.to_thread(it.worker.start, environment)
         await it.ready()
         await it.rotated(1)
@@ -49,12 +63,47 @@ async def _delivers(stage: Stage, secured: SecureBroker, way: str) -> None:
         assert not [line for line in it.worker.log_text().splitlines() if "AUTHORIZATION_FAILED" in line]
 
 
+async def _is_told(stage: Stage, client: dict[str, str], reason: str) -> None:
+    """A bridge with this client lives, is not ready, and says why Kafka does not let it in; never the password."""
+    bootstrap = client.pop("bootstrap.servers")
+    config = configuration(
+        group=stage.name("refused"),
+        kafka=bootstrap,
+        platform_url="http://127.0.0.1:9",
+        streams=[{"name": "wfm", "topic": "t"}],
+    )
+    config["kafka"]["client"] = client
+    worker = BridgeProcess(stage.directory / stage.name("refused"), config)
+    await asyncio.to_thread(worker.start)
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            while '"Kafka cannot be reached"' not in worker.log_text():  # noqa: ASYNC110 - a file has no bell
+                await asyncio.sleep(0.1)
+        told = next(line for line in worker.log_lines() if line["event"] == "Kafka cannot be reached")
+        assert reason in told["detail"]
+        assert await asyncio.to_thread(worker.status, "/health/live") == 200
+        assert await asyncio.to_thread(worker.status, "/health/ready") == 503
+        assert _WRONG not in worker.log_text()
+    finally:
+        await asyncio.to_thread(worker.kill9)
+
+
+@together_with_broker
+async def test_refused_credentials_are_told_as_such(stage: Stage) -> None:
+    """A wrong password and an unknown authority each by name, not as a broker that is away."""
+    async with _secured(stage, "refusing") as secured:
+        ways = secured.ways()
+        wrong = {**ways["SCRAM"], "sasl.password": _WRONG}
+        unknown = {name: value for name, value in ways["SCRAM"].items() if name != "ssl.ca.location"}
+        await asyncio.gather(
+            _is_told(stage, wrong, "SASL authentication error"),
+            _is_told(stage, unknown, "certificate verify failed"),
+        )
+
+
 @together_with_broker
 async def test_every_way_in_under_minimal_permissions(stage: Stage) -> None:
     """mTLS, PLAIN, SCRAM and OAUTHBEARER: nothing is lost, and nothing was asked that the ACLs don't allow."""
-    try:
-        with secure_broker(stage.directory / "secured") as secured:
-            for way in secured.ways():
-                await _delivers(stage, secured, way)
-    except BrokerUnavailableError as error:
-        pytest.fail(f"This test needs a broker of its own, from Maven's jars: {error}", pytrace=False)
+    async with _secured(stage, "secured") as secured:
+        for way in secured.ways():
+            await _delivers(stage, secured, way)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jwt
+import pytest
 import trustme
 from confluent_kafka.admin import (
     AclBinding,
@@ -33,7 +34,7 @@ from confluent_kafka.admin import (
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.maven_broker import MavenBroker
+from tests.support.maven_broker import BrokerUnavailableError, MavenBroker
 
 USER: Final = "bridge"
 _PASSWORD: Final = "correct horse battery staple"
@@ -121,19 +122,22 @@ class SecureBroker:
 
 @contextlib.contextmanager
 def secure_broker(directory: Path) -> Iterator[SecureBroker]:
-    """Start one with its issuer; both end afterwards. Raises ``BrokerUnavailableError``."""
+    """Start one with its issuer; both end afterwards. The test fails, and says why, where it can't be had."""
     directory.mkdir(parents=True, exist_ok=True)
     _make_certificates(directory)
     with _issuer() as issuer:
         jwks = f"{issuer}/jwks"
-        broker = MavenBroker(
-            directory / "kafka",
-            settings=_settings(directory, issuer, jwks),
-            listeners=_LISTENERS,
-            java_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks}"],
-        )
-        with contextlib.closing(broker):
+        try:
+            broker = MavenBroker(
+                directory / "kafka",
+                settings=_settings(directory, issuer, jwks),
+                listeners=_LISTENERS,
+                java_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks}"],
+            )
             broker.start()
+        except BrokerUnavailableError as error:
+            pytest.fail(f"This test needs a broker of its own, from Maven's jars: {error}", pytrace=False)
+        with contextlib.closing(broker):
             yield SecureBroker(broker, directory, issuer)
 
 
