@@ -121,10 +121,10 @@ class TokenService:
         """Seconds the present token has to live, 0 for none or a dead one; None where unknown, or nobody uses it."""
         return self._schedule.left_s(self._clock.now()) if self._leases else None
 
-    def superseded(self, print_: str) -> None:
+    def superseded(self, mark: str) -> None:
         """Another worker got the token of this fingerprint, and ``reissue: revokes`` may have ended ours: look now."""
         token = self._schedule.token
-        if token is not None and print_ != fingerprint(token.value):
+        if token is not None and mark != fingerprint(token.value):
             self._schedule.superseded(self._clock.now())
             self._wake()
 

@@ -65,11 +65,11 @@ class SharedClient:
         """Call back with the fingerprint of each token that is stored."""
         self._listeners.append(callback)
 
-    def published(self, print_: str) -> None:
+    def published(self, mark: str) -> None:
         """A worker stored the token of this fingerprint; empty: it has none, and let go of the lock."""
         self._news.set()
-        for callback in self._listeners if print_ else ():
-            callback(print_)
+        for callback in self._listeners if mark else ():
+            callback(mark)
 
     async def request_token(self, needs: Callable[[], Need], /) -> Grant:
         """A token that serves the need: another worker's, or the OAuth server's. Raises :class:`TokenError`."""
@@ -84,7 +84,7 @@ class SharedClient:
 
     async def _together(self, needs: Callable[[], Need]) -> Grant | None:
         """None: no other worker's answer came in time."""
-        if decide(needs(), await self._store.look(self._clock.now()), 0.0) is not Step.ADOPT:
+        if needs().lives and decide(needs(), await self._store.look(self._clock.now()), 0.0) is not Step.ADOPT:
             await self._pause(needs, alone=False)
         began_s = self._clock.now()
         while True:

@@ -96,9 +96,9 @@ class TokenStore:
         packed = pack(grant, now)
         if packed is not None:
             payload, left_s = packed
-            print_ = fingerprint(grant.token)
-            value = f"{print_}:".encode() + self._seal.close(payload, self._place(print_))
-            await self._link.call(_KEEP, self.keys, print_, value, _ms(left_s))
+            mark = fingerprint(grant.token)
+            value = f"{mark}:".encode() + self._seal.close(payload, self._place(mark))
+            await self._link.call(_KEEP, self.keys, mark, value, _ms(left_s))
 
     async def release(self, pause_s: float = 0.0) -> None:
         """Let go of the lock if it is ours; for so long nobody is to take it."""

@@ -11,10 +11,13 @@ import pytest
 
 from connector.auth.client import OwnClient
 from connector.auth.service import TokenService
+from connector.auth.sharing import SharedClient
+from connector.core.sharing import JITTER_S
 from connector.core.token_clock import Grant
 from connector.model import Token
 from connector.ports import TokenSource
 from tests.fakes.clock import FakeClock
+from tests.fakes.store import FakeStore, Shelf
 from tests.fakes.tokens import FakeTokens
 
 LIFE_S, BUFFER_S = 100.0, 30.0
@@ -38,15 +41,16 @@ class Endpoint:
 class Site:
     """A token source, and how a later token comes about there."""
 
-    def __init__(self, tokens: TokenSource, renew: Callable[[], object]) -> None:
+    def __init__(self, tokens: TokenSource, *renew: Callable[[], object]) -> None:
         self.tokens = tokens
         self._renew = renew
         self.seen: list[Token] = []
 
     async def renew(self) -> None:
         """A later token."""
-        self._renew()
-        await self.settle()
+        for step in self._renew:
+            step()
+            await self.settle()
 
     async def settle(self) -> None:
         """Let everything happen that is due."""
@@ -54,7 +58,7 @@ class Site:
             await asyncio.sleep(0)
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", "real", "shared"])
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """The fake, with its first token; or the service with an endpoint and a clock of our own."""
     if request.param == "fake":
@@ -64,9 +68,12 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         yield Site(fake, fake.issue)
         return
     clock = FakeClock()
-    service = TokenService(OwnClient(Endpoint(clock)), clock=clock, rng=Random(1), buffer_s=BUFFER_S, name="p")
+    endpoint = Endpoint(clock)
+    shared = SharedClient(endpoint, FakeStore(Shelf(), clock, "w"), clock, Random(1))
+    client = OwnClient(endpoint) if request.param == "real" else shared
+    service = TokenService(client, clock=clock, rng=Random(1), buffer_s=BUFFER_S, name="p")
     running = asyncio.create_task(service.run())
-    yield Site(service, lambda: clock.advance(LIFE_S - BUFFER_S))
+    yield Site(service, lambda: clock.advance(LIFE_S - BUFFER_S), *([lambda: clock.advance(JITTER_S)] * 4))
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -53,14 +53,14 @@ class FakeStore:
 
     async def keep(self, grant: Grant, now: float) -> None:
         """See :class:`connector.auth.sharing.Store`."""
-        shelf, packed, print_ = self._reached(), pack(grant, now), fingerprint(grant.token)
+        shelf, packed, mark = self._reached(), pack(grant, now), fingerprint(grant.token)
         if packed is None:
             return
         ends_at = now + packed[1]
-        if shelf.value is not None and shelf.value[2] > now and (shelf.value[0] == print_ or shelf.value[2] >= ends_at):
+        if shelf.value is not None and shelf.value[2] > now and (shelf.value[0] == mark or shelf.value[2] >= ends_at):
             return
-        shelf.value = (print_, packed[0], ends_at)
-        shelf.publish(print_)
+        shelf.value = (mark, packed[0], ends_at)
+        shelf.publish(mark)
 
     async def release(self, pause_s: float = 0.0) -> None:
         """See :class:`connector.auth.sharing.Store`."""

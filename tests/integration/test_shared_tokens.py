@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import random
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,7 @@ import trustme
 from redis import Redis
 
 from tests.support.redis_server import OwnRedis, own_redis
+from tests.support.seed import SEED
 from tests.support.token_fleet import Fleet, fleet
 
 pytestmark = pytest.mark.tools
@@ -20,6 +23,7 @@ pytestmark = pytest.mark.tools
 LIFE_S = 5.0
 MANY = 20
 APART_S = 0.2  # the OAuth server refuses requests of a client that are closer together
+TROUBLES = int(os.environ.get("CCAAS_TEST_TROUBLES", "5"))
 KEY = base64.b64encode(b"k" * 32).decode()
 
 
@@ -182,8 +186,8 @@ async def test_a_foreign_value_in_the_key(redis: OwnRedis, kind: str) -> None:
             await its.start(2, {"url": redis.url, "encryption_key": KEY})
             await its.all_have(1)
             assert its.count("tokens") == 2
-            await its.all_have(3)
-            assert len(its.values()) == 1
+            await its.all_have(2)
+            await its.until(lambda: len(its.values()) == 1, "one token for all")
             assert all(worker.shares for worker in its.workers)
 
 
@@ -253,3 +257,28 @@ async def test_an_endpoint_in_trouble(redis: OwnRedis) -> None:
         assert its.count("token_429") == 1
         assert sum(worker.late for worker in its.workers) == 0
         assert sum(worker.had("http_429") for worker in its.workers) == 1
+
+
+async def test_random_trouble_of_redis(redis: OwnRedis) -> None:
+    """Killed, frozen, emptied, at random instants: no token of twenty workers is ever late."""
+    rng = random.Random(SEED)
+    async with fleet(token_life_s=LIFE_S) as its:
+        await its.start(MANY, {"url": redis.url})
+        await its.all_have(1)
+        with closing(admin(redis)) as client:
+            for _ in range(TROUBLES):
+                match rng.choice(["kill", "freeze", "empty"]):
+                    case "kill":
+                        await asyncio.to_thread(redis.kill)
+                        await asyncio.sleep(rng.uniform(0.1, 4.0))
+                        await asyncio.to_thread(redis.start)
+                    case "freeze":
+                        redis.freeze()
+                        await asyncio.sleep(rng.uniform(0.1, 4.0))
+                        redis.thaw()
+                    case _:
+                        await asyncio.to_thread(client.flushall)
+                await asyncio.sleep(rng.uniform(0.0, 3.0))
+        await its.all_share()
+        await its.until(lambda: len(its.values()) == 1, "one token for all")
+        assert sum(worker.late for worker in its.workers) == 0

@@ -80,3 +80,30 @@ async def test_redis_in_trouble_under_rotating_tokens(alone: Stage, tmp_path: Pa
             await it.all_flowing()
             assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
             await it.finish()
+
+
+async def test_a_server_that_revokes_with_two_workers(alone: Stage, tmp_path: Path) -> None:
+    """Sharing, one grant serves both; without Redis each ends the other's tokens, at a pace, and nothing is lost."""
+    with own_redis(tmp_path / "redis") as redis:
+        settings = platform(rate=20, token_life_s=LIFE_S, reissue="revokes")
+        auth = {"auth": {"reissue": "revokes"}}
+        async with Fleet(alone, settings, *streams(4), workers=2, configured=auth, redis={"url": redis.url}) as it:
+            await it.settled()
+            await it.ready()
+            await shared(it, 1)
+            await it.all_flowing()
+            before = it.count("tokens")
+            await asyncio.sleep(2 * LIFE_S)
+            shares = it.count("tokens")
+            assert shares - before <= 4
+            await asyncio.to_thread(redis.kill)
+            await asyncio.sleep(2 * LIFE_S)
+            apart = it.count("tokens")
+            await asyncio.to_thread(redis.start)
+            await shared(it, 1)
+            say(f"{shares - before} grants in {2 * LIFE_S:g} s with Redis, {apart - shares} in as many without")
+            await it.all_flowing()
+            await it.ready()
+            await it.finish()
+            assert it.count("unauthorized") <= it.count("tokens")
+            assert not it.failures("network")
