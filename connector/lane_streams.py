@@ -197,5 +197,13 @@ class LaneStreams:
             asyncio.get_running_loop().call_later(_FAULT_PAUSE_S, self._again, name)
 
     def _again(self, name: str) -> None:
+        """The lane may still hold what was read before, and half a snapshot: its answer says where to begin."""
+        self.writer.renounce(name)
+
+    def renounced(self, name: str, checkpoint: Checkpoint | None, incarnation: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        if checkpoint is not None:
+            self._checkpoints[name] = checkpoint
+        self._incarnations[name] = incarnation
         self._faulty.discard(name)
         self._settle(name)

@@ -168,6 +168,13 @@ class Lane(Sink, Protocol):
         """Fence the former owner, read how far its streams have come, and tell the listener."""
         ...
 
+    def renounce(self, stream: str) -> None:
+        """Forget what the stream handed over, but for what is in a transaction: it is to start again.
+
+        Answered by :meth:`LaneListener.renounced` once nothing of it is under way.
+        """
+        ...
+
     def hold(self) -> None:
         """Begin no transaction until :meth:`resume`: the group lost sight of this worker."""
         ...
@@ -197,6 +204,10 @@ class LaneListener(Protocol):
 
         Batches of an earlier incarnation are dropped by the lane.
         """
+        ...
+
+    def renounced(self, lane: int, stream: str, checkpoint: Checkpoint | None, incarnation: int) -> None:
+        """Nothing of a stream is under way any more: it may start again from here (None: it has not begun)."""
         ...
 
     def suspended_stream(self, stream: str, topic: str, reason: str) -> None:

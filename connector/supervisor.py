@@ -132,13 +132,19 @@ class Supervisor:
             return
         self._lanes[lane].committed(checkpoint, entries, size_bytes)
         now_ms, event_ms = self._platform_time_ms(checkpoint.stream), checkpoint.event_time_ms
-        lag_s = None if now_ms is None or event_ms is None else (now_ms - event_ms) / 1000
+        # the platform tells its time in whole seconds: an event may seem to come from the future
+        lag_s = None if now_ms is None or event_ms is None else max(0.0, (now_ms - event_ms) / 1000)
         self._observe(telemetry.Committed(checkpoint.stream, checkpoint, entries, size_bytes, lag_s))
 
     def rewound(self, lane: int, checkpoint: Checkpoint, incarnation: int) -> None:
         """See :class:`connector.ports.LaneListener`."""
         if lane in self._lanes:
             self._lanes[lane].rewound(checkpoint, incarnation)
+
+    def renounced(self, lane: int, stream: str, checkpoint: Checkpoint | None, incarnation: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        if lane in self._lanes:
+            self._lanes[lane].renounced(stream, checkpoint, incarnation)
 
     def suspended_stream(self, stream: str, topic: str, reason: str) -> None:
         """See :class:`connector.ports.LaneListener`."""

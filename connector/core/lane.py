@@ -43,6 +43,18 @@ class Rewound:
         return "Kafka has less than was committed" if self.lost else "another worker wrote a snapshot of it"
 
 
+@dataclass(frozen=True, slots=True)
+class Renounced:
+    """A stream's batches of before ``incarnation`` no longer count, and nothing of them is under way any more.
+
+    ``checkpoint``: how far Kafka has the stream; None: it has not begun.
+    """
+
+    stream: str
+    checkpoint: Checkpoint | None
+    incarnation: int
+
+
 class InHand:
     """Batches of one lane between arrival and commit. One thread owns it."""
 
@@ -55,6 +67,7 @@ class InHand:
         self._attempt: dict[str, Checkpoint] = {}
         self._doubted: dict[str, Checkpoint] = {}
         self._dropped: list[tuple[str, int, int]] = []
+        self._renouncing: list[str] = []
         self._taken: dict[str, Mark] = {}
 
     # ------------------------------------------------------------------ in
@@ -63,6 +76,21 @@ class InHand:
         """A batch came from its stream."""
         aside = self._aside.get(batch.stream)
         (self._pending if aside is None else aside).append(batch)
+
+    def renounce(self, stream: str) -> None:
+        """A stream starts again: what it handed over before does not count, but for what is in the open transaction."""
+        self._incarnation[stream] = self._incarnation.get(stream, 0) + 1
+        self._pending = deque(batch for batch in self._pending if batch.stream != stream)
+        if stream in self._aside:
+            self._aside[stream].clear()
+        if stream not in self._renouncing:
+            self._renouncing.append(stream)
+
+    def renounced(self) -> list[Renounced]:
+        """Streams that may start again. Not to be asked while nobody knows whether a transaction committed."""
+        free = [stream for stream in self._renouncing if stream not in self.streams()]
+        self._renouncing = [stream for stream in self._renouncing if stream not in free]
+        return [Renounced(stream, self._known.get(stream), self._incarnation[stream]) for stream in free]
 
     def waiting(self) -> bool:
         """Whether there is anything for a transaction."""
@@ -179,7 +207,7 @@ class InHand:
         return theirs or any(checkpoint.snapshot_id for checkpoint in own) or any(map(_has_snapshot, in_hand))
 
     def dropped(self) -> list[Freed]:
-        """What was found committed already, or of an earlier incarnation, since the last call."""
+        """What was found committed already since the last call."""
         dropped, self._dropped = self._dropped, []
         return [Freed(self._known.get(stream, Checkpoint(stream)), *room) for stream, *room in dropped]
 
@@ -205,8 +233,7 @@ class InHand:
     def _current(self, batch: Batch) -> Batch | None:
         """The part of a batch that is neither committed nor in the open transaction."""
         if batch.incarnation < self._incarnation.get(batch.stream, 0):
-            self._drop(batch, len(batch.entries), batch.size_bytes)
-            return None
+            return None  # its stream has forgotten it already
         known = self._known.get(batch.stream)
         if known is not None and batch.start is not None and not known.anew:
             self._drop(batch, 0, 0)  # the stream has begun already, and waits to hear so

@@ -6,6 +6,7 @@ import threading
 import time
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from connector.core.lane import InHand
 from connector.model import Batch
@@ -23,11 +24,15 @@ class InterruptedLaneError(Exception):
     """The mode changed while something was waited for."""
 
 
+class _Renounce(NamedTuple):
+    stream: str
+
+
 class Inbox:
     """Any thread puts; the lane's thread collects. A change of mode wakes it."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._queue: SimpleQueue[Batch | _Renounce | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._deadline = float("inf")
         self.mode = Mode.RUN
@@ -35,6 +40,10 @@ class Inbox:
     def put(self, batch: Batch) -> None:
         """Hand a batch over; never blocks."""
         self._queue.put(batch)
+
+    def renounce(self, stream: str) -> None:
+        """What the stream has put so far does not count any more, as far as it is not in a transaction."""
+        self._queue.put(_Renounce(stream))
 
     def turn(self, mode: Mode, before: Mode | None = None) -> None:
         """Change the mode; with ``before`` only where that is the present one."""
@@ -54,7 +63,9 @@ class Inbox:
         try:
             item = self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
             while True:
-                if item is not None:
+                if isinstance(item, _Renounce):
+                    hand.renounce(item.stream)
+                elif item is not None:
                     hand.arrive(item)
                 item = self._queue.get_nowait()
         except Empty:

@@ -58,6 +58,10 @@ class LaneWriter:
         """See :meth:`connector.ports.Sink.submit`."""
         self._inbox.put(batch)
 
+    def renounce(self, stream: str) -> None:
+        """See :meth:`connector.ports.Lane.renounce`."""
+        self._inbox.renounce(stream)
+
     def hold(self) -> None:
         """Begin no transaction: the group lost sight of this worker (rule 13)."""
         self._inbox.turn(Mode.HOLD, before=Mode.RUN)
@@ -146,6 +150,8 @@ class LaneWriter:
                 self._hand, _IDLE_S if self._inbox.mode is Mode.RUN and not self._hand.waiting() else 0.0
             )
             self._remedies.restore_due()
+            for r in self._hand.renounced():
+                self._services.post(self._services.listener.renounced, self.lane, r.stream, r.checkpoint, r.incarnation)
             if self._transact(first=first):
                 first = False
             elif self._inbox.mode is Mode.FINISH:

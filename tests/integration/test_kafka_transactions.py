@@ -16,7 +16,7 @@ from connector.core.checkpoint import encode
 from connector.kafka import client, transactor
 from connector.kafka.client import KafkaClient
 from connector.kafka.reports import DeliveryReports
-from connector.model import Checkpoint, TopicLimits
+from connector.model import Batch, Checkpoint, TopicLimits
 from tests.support.broker import create_topic
 from tests.support.lane import PATIENCE_S, LaneRig, Site, entry
 from tests.support.orphan import forget
@@ -332,6 +332,26 @@ def test_transaction_that_kafka_ended_in_part_is_committed_by_the_next_owner(
         rig.submit(range(6, 10))
         rig.committed(9)
     assert site.judge(range(1, 10)).held
+
+
+def test_stream_that_starts_again_is_told_where_and_what_it_had_handed_over_is_forgotten(site: Site) -> None:
+    """Between transactions, once everything of its former life is settled."""
+    with site.rig() as rig:
+        rig.opened()
+        rig.submit(range(1, 6))
+        at = rig.committed(5)
+        rig.writer.renounce("s")
+        rig.submit(range(6, 9))  # the former life's, which come too late
+        rig.told.wait("the answer", lambda: "s" in rig.told.renounces)
+        assert rig.told.renounces["s"] == (at, 1)
+        again = [entry(site.topic, position, value=b"again") for position in (6, 7)]
+        rig.writer.submit(Batch("s", 1, 0, again, 10, urgent=True))
+        rig.committed(7)
+    assert [(record.position, record.value == b"again") for record in site.events()][4:] == [
+        (5, False),
+        (6, True),
+        (7, True),
+    ]
 
 
 def test_lanes_open_side_by_side(site: Site) -> None:

@@ -27,6 +27,7 @@ from tests.fakes.sink import FakeLane, FakeLog
 from tests.fakes.source import FakeSnapshot
 
 PARTITIONS, PATIENCE_S = 2, 300.0
+ENDS = ["crash", "fault", "fault, then commit", "fault, then doubt", "fault, then abort"]
 Item = tuple[str, int, int, int]
 """What, epoch, position, ordinal. Items of one history rise by the last three."""
 
@@ -60,15 +61,17 @@ class StreamLife(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ the worker
 
-    def restart(self) -> None:
-        """A new process goes on from the checkpoint."""
-        self.lane = FakeLane(self.log)
+    def restart(self, incarnation: int | None = None) -> None:
+        """Go on from the checkpoint: in a new process, or beside a lane that knows the incarnations before."""
+        if incarnation is None:
+            self.lane = FakeLane(self.log)
         made = FakeParts(self.lane, partitions=PARTITIONS)
         self.clock, self.source, self.tokens, self.envelope = made.clock, made.source, made.tokens, made.envelope
         self.outbox = Outbox(made.plan, made.parts, lambda: None)
         self.rebuild = Rebuild(made.plan, made.parts, self.outbox)
         checkpoint = self.log.checkpoints[STREAM]
         self.outbox.start(checkpoint)
+        self.outbox.incarnation = incarnation or 0
         mark = checkpoint.mark
         self.next = sum(item[1:] <= (mark.epoch, mark.position, mark.ordinal) for item in self.items)
         self.up = True
@@ -77,16 +80,32 @@ class StreamLife(RuleBasedStateMachine):
             self._step(self.rebuild.resume)
 
     @precondition(lambda self: self.up)
-    @rule(how=st.sampled_from(["crash", "fault"]))
+    @rule(how=st.sampled_from(ENDS))
     def end(self, how: str) -> None:
-        """A crash: everything in memory is lost. A fault: what was handed over stays in the lane, which finishes it."""
+        """A crash: everything in memory is lost. A fault: the lane lives on, maybe with a transaction open."""
         self._step(self.rebuild.stop)
-        if how == "fault":
-            self.outbox.forget()
-            self._drain()
+        incarnation = None if how == "crash" else self._fault(how)
         self.crashed_at.add(len(self.log.records))
-        self.restart()
+        self.restart(incarnation)
         self._step(self._deliver)
+
+    def _fault(self, how: str) -> int:
+        hand = self.lane.hand
+        self.outbox.forget()
+        under_way = [] if how == "fault" else self.lane.fill(2)
+        hand.renounce(STREAM)
+        if under_way:
+            assert hand.renounced() == [], "its transaction is open"
+        if how == "fault, then commit":
+            self.lane.commit(under_way)
+        elif how == "fault, then doubt":
+            self.lane.commit(under_way, told=False)
+            self.lane.renew()
+        elif how == "fault, then abort":
+            self.lane.renew()
+        (renounced,) = hand.renounced()
+        assert renounced.checkpoint == self.log.checkpoints[STREAM]
+        return renounced.incarnation
 
     # ------------------------------------------------------------------ the stream
 
@@ -145,7 +164,7 @@ class StreamLife(RuleBasedStateMachine):
         before=st.sampled_from([[], ["dead"], ["event"]]),
         limits=st.lists(st.integers(1, 3), min_size=1, max_size=3),
         after=st.sampled_from([[], ["dead"], ["event", "reset"], ["gap"]]),
-        how=st.sampled_from(["crash", "fault", None]),
+        how=st.sampled_from([*ENDS, None]),
     )
     def snapshot_is_cut_short(self, before: list[str], limits: list[int], after: list[str], how: str | None) -> None:
         """A gap, and a snapshot of which only a part commits before the worker ends."""

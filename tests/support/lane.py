@@ -72,6 +72,7 @@ class Told(News):
         self.refused: list[int] = []
         self.mismatches: list[str] = []
         self.rewinds: list[Checkpoint] = []
+        self.renounces: dict[str, tuple[Checkpoint | None, int]] = {}
 
     def lane_opened(self, lane: int, checkpoints: Mapping[str, Checkpoint]) -> None:
         """See :class:`connector.ports.LaneListener`."""
@@ -84,6 +85,10 @@ class Told(News):
     def rewound(self, lane: int, checkpoint: Checkpoint, incarnation: int) -> None:  # noqa: ARG002
         """See :class:`connector.ports.LaneListener`."""
         self.tell(lambda: self.rewinds.append(checkpoint))
+
+    def renounced(self, lane: int, stream: str, checkpoint: Checkpoint | None, incarnation: int) -> None:  # noqa: ARG002
+        """See :class:`connector.ports.LaneListener`."""
+        self.tell(lambda: self.renounces.update({stream: (checkpoint, incarnation)}))
 
     def suspended_stream(self, stream: str, topic: str, reason: str) -> None:
         """See :class:`connector.ports.LaneListener`."""

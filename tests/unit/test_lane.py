@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from connector.core.lane import Freed, InHand, Rewound
+from connector.core.lane import Freed, InHand, Renounced, Rewound
 from connector.model import Batch, Checkpoint, Entry
 from tests.fakes.sink import FakeLane, FakeLog
 
@@ -116,6 +116,47 @@ def test_overlap_in_a_streams_first_transaction_is_written_once(log: FakeLog) ->
     assert _positions(log) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("suspended", [False, True])
+def test_renounced_stream_begins_again(lane: FakeLane, log: FakeLog, *, suspended: bool) -> None:
+    """What it handed over before does not count, wherever it lies; what another stream did, does."""
+    lane.submit(_events(1, 2))
+    lane.commit(lane.fill(9))
+    lane.submit(_events(3, 5))
+    if suspended:
+        lane.hand.suspend(S)
+    lane.submit(_events(6, 9))
+    lane.submit(_batch(_entry(1), stream="other"))
+    lane.hand.renounce(S)
+    assert lane.hand.renounced() == [Renounced(S, log.checkpoints[S], 1)]
+    assert lane.hand.renounced() == []
+    lane.submit(_events(6, 9))  # it was on its way
+    lane.submit(_batch(_entry(3), incarnation=1))
+    if suspended:
+        lane.hand.restore(S)
+    assert [(b.stream, [e.position for e in b.entries]) for b in lane.fill(9, 9, 9)] == [("other", [1]), (S, [3])]
+
+
+def test_stream_that_has_not_begun_can_be_renounced() -> None:
+    """It begins where it would have begun."""
+    lane = FakeLane(FakeLog())
+    lane.submit(_start(7))
+    lane.hand.renounce(S)
+    assert lane.hand.renounced() == [Renounced(S, None, 1)]
+    assert lane.fill(9) == []
+
+
+def test_renounced_stream_waits_for_the_open_transaction(lane: FakeLane, log: FakeLog) -> None:
+    """Which may commit: it begins behind that."""
+    lane.submit(_events(1, 4))
+    opened = lane.fill(2)
+    lane.hand.renounce(S)
+    assert lane.hand.renounced() == []
+    lane.commit(opened)
+    assert lane.hand.renounced() == [Renounced(S, log.checkpoints[S], 1)]
+    assert log.checkpoints[S].position == 2
+    assert not lane.hand.waiting()
+
+
 def test_rewound_stream_begins_again(lane: FakeLane, log: FakeLog) -> None:
     """Kafka has less than it had: what was made before that no longer counts, whatever its position."""
     lane.submit(_events(1, 5))
@@ -124,7 +165,7 @@ def test_rewound_stream_begins_again(lane: FakeLane, log: FakeLog) -> None:
     log.rewind(2, {S: Checkpoint(S, position=2)})
     assert lane.renew() == [Rewound(Checkpoint(S, position=2), 1, lost=True)]
     assert lane.fill(9) == []
-    assert [(f.entries, f.checkpoint.position) for f in lane.hand.dropped()] == [(4, 2)]
+    assert lane.hand.dropped() == []  # the stream, which begins again, has forgotten them
     lane.submit(_events(3, 4, incarnation=1))
     lane.commit(lane.fill(9))
     assert _positions(log) == [1, 2, 3, 4]

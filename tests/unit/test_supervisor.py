@@ -47,6 +47,10 @@ class FakeLane:
         self.told.append("finish")
         self.ended.set()
 
+    def renounce(self, stream: str) -> None:
+        """Remember."""
+        self.told.append(f"renounce {stream}")
+
     def submit(self, batch: Batch) -> None:
         """Remember."""
         self.batches.append(batch)
@@ -69,9 +73,10 @@ class FakePipeline:
     connection: FakeConnection = field(default_factory=FakeConnection)
     halted: bool = False
 
-    def start(self, checkpoint: Checkpoint | None, incarnation: int = 0) -> None:  # noqa: ARG002 - the pipeline's
+    def start(self, checkpoint: Checkpoint | None, incarnation: int = 0) -> None:
         """Remember."""
         self.told.append(("start", checkpoint))
+        self.incarnation = incarnation
 
     def stop(self, reason: str) -> None:  # noqa: ARG002 - the pipeline's signature
         """Remember."""
@@ -197,13 +202,14 @@ async def test_a_revoke_waits_for_the_lane_but_not_beyond_its_deadline(world: Wo
 
 
 async def test_commits_reach_their_stream_with_the_lag(world: World) -> None:
-    """The lag is the platform's now minus the last event's time."""
+    """The lag is the platform's now minus the last event's time; no event is from the future."""
     await world.assigned(1)
     world.supervisor.lane_opened(1, {})
     world.supervisor.committed(1, Checkpoint("a", position=6, event_time_ms=9_500), 3, 100)
     assert world.pipelines[0].told[-1] == ("committed", 3)
+    world.supervisor.committed(1, Checkpoint("a", position=7, event_time_ms=10_001), 1, 100)
     committed = [e for e in world.events if isinstance(e, telemetry.Committed)]
-    assert [e.lag_s for e in committed] == [0.5]
+    assert [e.lag_s for e in committed] == [0.5, 0.0]
 
 
 async def test_a_rewound_stream_starts_again_with_a_new_incarnation(world: World) -> None:
@@ -216,7 +222,7 @@ async def test_a_rewound_stream_starts_again_with_a_new_incarnation(world: World
 
 
 async def test_a_fault_in_one_stream_leaves_the_others_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The faulty stream starts again from its last commit."""
+    """The faulty stream starts again, once its lane holds nothing of it any more, from what is committed by then."""
     monkeypatch.setattr("connector.lane_streams._FAULT_PAUSE_S", 0.0)
     await world.assigned(1)
     world.supervisor.lane_opened(1, {})
@@ -225,8 +231,26 @@ async def test_a_fault_in_one_stream_leaves_the_others_alone(world: World, monke
     world.supervisor.pipeline_failed("a", RuntimeError("boom"))
     await asyncio.sleep(0.01)
     assert world.pipelines[0].told[-1] == "abandon"
-    assert (world.pipelines[2].name, world.pipelines[2].told) == ("a", [("start", at)])
+    assert world.lanes[0].told[-1] == "renounce a"
+    assert len(world.pipelines) == 2
+    behind = Checkpoint("a", position=8)
+    world.supervisor.committed(1, behind, 2, 70)
+    world.supervisor.renounced(1, "a", behind, 5)
+    assert (world.pipelines[2].name, world.pipelines[2].told) == ("a", [("start", behind)])
+    assert world.pipelines[2].incarnation == 5
     assert world.pipelines[1].told == [("start", None)]
+
+
+async def test_a_fault_of_a_stream_that_has_not_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins again; the answer of a lane that has left meanwhile is nobody's."""
+    monkeypatch.setattr("connector.lane_streams._FAULT_PAUSE_S", 0.0)
+    await world.assigned(1)
+    world.supervisor.lane_opened(1, {})
+    world.supervisor.pipeline_failed("a", RuntimeError("boom"))
+    await asyncio.sleep(0.01)
+    world.supervisor.renounced(1, "a", None, 1)
+    world.supervisor.renounced(7, "a", None, 1)
+    assert world.pipelines[2].told == [("start", None)]
 
 
 async def test_what_keeps_a_worker_from_being_ready_is_said(world: World) -> None:
