@@ -80,6 +80,11 @@ class Bisection:
         self.limit = records // 2
         return False
 
+    def again(self, records: int) -> None:
+        """As many records are sent once more, without those at fault; no others join them, which might be as bad."""
+        self._suspects = max(self._suspects, records)
+        self.limit = records
+
     def committed(self, records: int) -> None:
         """A transaction of so many records committed."""
         self._suspects = max(0, self._suspects - records)

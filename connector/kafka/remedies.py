@@ -76,7 +76,9 @@ class Remedies:
             return self.refuse(stream, entry, str(doubt))
 
         try:
-            if not self._hand.replace_where(self._too_large(writes), refuse) and self._bisection.failed(records):
+            if self._hand.replace_where(self._too_large(writes), refuse):
+                self._bisection.again(records)
+            elif self._bisection.failed(records):
                 self._hand.replace_first(refuse)
         except Doubt as stuck:
             _log.error("lane %d cannot go on: %s", self._lane, stuck)

@@ -316,3 +316,13 @@ def test_keepalive(words: str, at: list[float]) -> None:
     policy = replace(POLICY, ping_s=10.0, silence_s=100.0, keepalive_s=4.0)
     story = Story("token opened " + words, policy)
     assert [when for when, command in story.log if command == Pong(1)] == at
+
+
+def test_machine_that_was_suspended() -> None:
+    """Hours later the first tick finds a socket that was silent all the while, and lets go of it at once."""
+    story = Story("token opened event hour")
+    commands = story.tell("due")
+    assert any(isinstance(command, Close) for command in commands)
+    story.tell("newer")
+    story.tell("due")
+    assert story.dials()[-1][1] == 2

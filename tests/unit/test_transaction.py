@@ -69,6 +69,17 @@ def test_search_ends_with_the_batch_it_began_with() -> None:
     assert bisection.limit is None
 
 
+def test_records_sent_again_are_not_joined_by_others() -> None:
+    """Else events that go on being refused would keep the good ones from their commit for ever."""
+    bisection = Bisection()
+    bisection.again(8)
+    assert bisection.limit == 8
+    bisection.committed(5)
+    assert bisection.limit == 8
+    bisection.committed(3)
+    assert bisection.limit is None
+
+
 def test_empty_transaction_is_not_at_fault() -> None:
     """A failure without records ends a search."""
     bisection = Bisection()
