@@ -78,7 +78,7 @@ class RedisLink:
         """Why Redis cannot be used, for the operator; None while it can."""
 
     def listen(self, channel: str, callback: Callable[[str], None]) -> None:
-        """Call back with every message of a channel; before ``run``."""
+        """Call back with every message of a channel; the subscription follows within seconds."""
         self._listeners.setdefault(channel, []).append(callback)
 
     async def call(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - the script's
@@ -108,11 +108,15 @@ class RedisLink:
             await self._clock.sleep_until(self._clock.now() + probe_in_s(self._failures, self._rng.uniform))
 
     async def _attend(self, subscription: PubSub) -> None:
-        async with asyncio.timeout(2 * CALL_S):
-            await subscription.subscribe(*self._listeners)
-        await self._probe()
+        channels: set[str] = set()
         answered = True
         while True:
+            if new := self._listeners.keys() - channels:  # a platform may come while the worker runs
+                async with asyncio.timeout(2 * CALL_S):
+                    await subscription.subscribe(*new)
+                channels |= new
+            if self.trouble is not None:
+                await self._probe()
             message = await subscription.get_message(timeout=_LOOK_S)
             if message is not None:
                 answered = True
@@ -122,8 +126,6 @@ class RedisLink:
             else:
                 answered = False
                 await subscription.ping()
-            if self.trouble is not None:
-                await self._probe()
 
     def _deliver(self, message: dict[str, Any]) -> None:
         for callback in self._listeners.get(_text(message.get("channel")), ()):

@@ -7,13 +7,16 @@ import base64
 import os
 import random
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 import trustme
 from redis import Redis
 
+from connector.auth.redis_link import RedisLink, RedisPlan
+from connector.clock import BootClock
 from tests.support.redis_server import OwnRedis, own_redis
 from tests.support.seed import SEED
 from tests.support.token_fleet import Fleet, fleet
@@ -282,3 +285,25 @@ async def test_random_trouble_of_redis(redis: OwnRedis) -> None:
         await its.all_share()
         await its.until(lambda: len(its.values()) == 1, "one token for all")
         assert sum(worker.late for worker in its.workers) == 0
+
+
+async def test_a_platform_that_comes_while_the_worker_runs(redis: OwnRedis) -> None:
+    """Its channel is heard too, without another connection."""
+    heard: list[str] = []
+    up = asyncio.Event()
+    its = RedisPlan(redis.url).client()
+    link = RedisLink(its, BootClock(), Random(1), "probe", lambda _up: up.set())
+    link.listen("first", heard.append)
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(20):
+        await up.wait()
+        link.listen("later", heard.append)
+        with closing(admin(redis)) as client:
+            while await asyncio.to_thread(client.publish, "later", "news") == 0:  # noqa: ASYNC110 - nobody listens yet
+                await asyncio.sleep(0.1)
+        while heard != ["news"]:  # noqa: ASYNC110 - the link fills a list
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    await its.aclose()
