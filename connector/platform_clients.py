@@ -86,7 +86,7 @@ class PlatformClients:
             client = self._clients[name] = self._client(name, settings.platforms[name])
             if self._group is not None:
                 client.start(self._group)
-        for name in change.resecreted:
+        for name in change.renewed:
             self._clients[name].endpoint.use(plans.token_grant(settings.platforms[name].auth))
         return retired
 

@@ -13,7 +13,7 @@ from connector.kafka.control import ControlLog
 from connector.model import Checkpoint, PositionChange, Target
 
 _BY = "ccaas-bridge checkpoint"
-_DONE_S = 20.0
+_DONE_S = 30.0
 _LOOK_S = 0.3
 
 

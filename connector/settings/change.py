@@ -23,7 +23,7 @@ class Change:
 
     ``changed``: streams that are told to go on under other settings, their own or their platform's. ``opened``: new
     platforms, and those with another address, credential or behaviour, of which ``closed`` has the former ones too.
-    ``resecreted``: platforms of which nothing but a secret of the OAuth client is another: no stream need notice.
+    ``renewed``: platforms of which nothing but a secret of the OAuth client is another: no stream need notice.
     """
 
     added: frozenset[str]
@@ -31,7 +31,7 @@ class Change:
     changed: frozenset[str]
     opened: frozenset[str]
     closed: frozenset[str]
-    resecreted: frozenset[str]
+    renewed: frozenset[str]
 
 
 def refused(old: Settings, new: Settings) -> list[str]:
@@ -59,8 +59,8 @@ def difference(old: Settings, new: Settings) -> Change:
     before, after = ({stream.name: stream for stream in settings.streams} for settings in (old, new))
     both = old.platforms.keys() & new.platforms.keys()
     differing = {name for name in both if old.platforms[name] != new.platforms[name]}
-    resecreted = {name for name in differing if _only_secrets(old.platforms[name], new.platforms[name])}
-    replaced = differing - resecreted
+    renewed = {name for name in differing if _only_secrets(old.platforms[name], new.platforms[name])}
+    replaced = differing - renewed
     changed = {
         name for name in before.keys() & after.keys() if before[name] != after[name] or after[name].platform in replaced
     }
@@ -70,7 +70,7 @@ def difference(old: Settings, new: Settings) -> Change:
         changed=frozenset(changed),
         opened=frozenset(replaced | (new.platforms.keys() - both)),
         closed=frozenset(replaced | (old.platforms.keys() - both)),
-        resecreted=frozenset(resecreted),
+        renewed=frozenset(renewed),
     )
 
 

@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
 
 
 def _change(**sets: set[str]) -> Change:
-    names = ("added", "removed", "changed", "opened", "closed", "resecreted")
+    names = ("added", "removed", "changed", "opened", "closed", "renewed")
     return Change(**{name: frozenset(sets.get(name, set())) for name in names})
 
 
@@ -93,7 +93,7 @@ def test_new_secret_of_the_oauth_client_touches_no_stream(tmp_path: Path, docume
     old = _settings(tmp_path, document)
     document["platforms"]["north"]["auth"]["client_secret"] = "new"
     new = _settings(tmp_path, document)
-    assert difference(old, new) == _change(resecreted={"north"})
+    assert difference(old, new) == _change(renewed={"north"})
     assert digest(old) == digest(new)
 
 
