@@ -46,6 +46,8 @@ class LaneStreams:
         self._incarnations: dict[str, int] = {}
         self._obeyed: dict[str, DesiredState] = {}
         self._faulty: set[str] = set()
+        self._lingering: set[str] = set()  # stopped here: the lane may still hold what they handed over
+        self._renouncing: set[str] = set()
         self._halts_told: dict[str, Place] = {}
 
     # ------------------------------------------------------------------ life
@@ -103,6 +105,9 @@ class LaneStreams:
             match next_step(desired, checkpoint, running=name in self.pipelines):
                 case Step.REST:
                     break
+                case Step.START | Step.MOVE if name in self._lingering:
+                    self._renounce(name)
+                    break
                 case Step.STOP:
                     self._stop(name, f"{desired.target} by an operator")
                 case Step.START:
@@ -120,6 +125,13 @@ class LaneStreams:
         pipeline = self.pipelines.pop(name, None)
         if pipeline is not None:
             pipeline.stop(reason)
+            self._lingering.add(name)
+
+    def _renounce(self, name: str) -> None:
+        """The lane may still hold what was read before, and half a snapshot: its answer says where to go on."""
+        if name not in self._renouncing:
+            self._renouncing.add(name)
+            self.writer.renounce(name)
 
     def _move(self, name: str, checkpoint: Checkpoint | None, change: PositionChange | None) -> None:
         """Ask the lane to change the position; its commit, or that it came to nothing, brings us back here."""
@@ -197,13 +209,13 @@ class LaneStreams:
             asyncio.get_running_loop().call_later(_FAULT_PAUSE_S, self._again, name)
 
     def _again(self, name: str) -> None:
-        """The lane may still hold what was read before, and half a snapshot: its answer says where to begin."""
-        self.writer.renounce(name)
+        self._renounce(name)
 
     def renounced(self, name: str, checkpoint: Checkpoint | None, incarnation: int) -> None:
         """See :class:`connector.ports.LaneListener`."""
         if checkpoint is not None:
             self._checkpoints[name] = checkpoint
         self._incarnations[name] = incarnation
-        self._faulty.discard(name)
+        for waiting in (self._renouncing, self._lingering, self._faulty):
+            waiting.discard(name)
         self._settle(name)

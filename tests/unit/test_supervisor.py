@@ -29,6 +29,7 @@ class FakeLane:
     ended: threading.Event = field(default_factory=threading.Event)
     state: str = "serving"
     batches: list[Batch] = field(default_factory=list)
+    renouncing: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         """Remember."""
@@ -50,6 +51,7 @@ class FakeLane:
     def renounce(self, stream: str) -> None:
         """Remember."""
         self.told.append(f"renounce {stream}")
+        self.renouncing.append(stream)
 
     def submit(self, batch: Batch) -> None:
         """Remember."""
@@ -132,6 +134,12 @@ class World:
         """There is word of what a stream is to do."""
         self.desired[desired.stream] = desired
         self.supervisor.told(desired.stream)
+
+    def forgotten(self, checkpoint: Checkpoint | None) -> None:
+        """Lane 1 has forgotten the former life of ``a``, once, as it was asked to."""
+        assert self.lanes[0].renouncing == ["a"]
+        self.lanes[0].renouncing.clear()
+        self.supervisor.renounced(1, "a", checkpoint, 1)
 
     async def assigned(self, *lanes: int) -> None:
         """The group gave these lanes."""
@@ -313,6 +321,8 @@ async def test_pause_closes_and_resume_goes_on_from_the_last_commit(world: World
     assert world.pipelines[0].told[-1] == "stop"
     world.supervisor.committed(1, Checkpoint("a", position=7), 2, 10)
     world.told(DesiredState("a", Target.RUNNING, by="pat"))
+    assert len(world.pipelines) == 2  # not before the lane has forgotten its former life
+    world.forgotten(Checkpoint("a", position=7))
     assert (world.pipelines[-1].name, world.pipelines[-1].told) == ("a", [("start", Checkpoint("a", position=7))])
     assert telemetry.Told("a", "paused", "pat") in world.events
     assert world.pipelines[1].told == [("start", None)]  # the other stream heard nothing of it
@@ -326,6 +336,8 @@ async def test_a_restart_is_done_once(world: World) -> None:
     assert len(world.pipelines) == 2
     for restart_id in ("1", "1", "2"):
         world.told(DesiredState("a", restart_id=restart_id))
+        if world.lanes[0].renouncing:
+            world.forgotten(None)
     assert [p.told[0] for p in world.pipelines if p.name == "a"] == [("start", None)] * 3
     assert [p.told[-1] for p in world.pipelines if p.name == "a"] == ["stop", "stop", ("start", None)]
 
@@ -338,6 +350,8 @@ async def test_a_change_of_position_is_the_lanes_to_commit_and_then_the_stream_g
     world.told(DesiredState("a", Target.STOPPED))
     world.told(DesiredState("a", Target.STOPPED, change=change))
     world.told(DesiredState("a", Target.RUNNING, change=change))
+    assert world.lanes[0].batches == []
+    world.forgotten(Checkpoint("a", position=5))
     moves = [batch.move for batch in world.lanes[0].batches]
     assert {move.to.command_id for move in moves if move is not None} == {"c1"}
     assert [p.name for p in world.pipelines] == ["a", "b"]
@@ -353,6 +367,7 @@ async def test_a_change_decided_on_an_older_commit_is_decided_again(world: World
     await world.assigned(1)
     world.supervisor.lane_opened(1, {"a": Checkpoint("a", position=5)})
     world.told(DesiredState("a", Target.STOPPED, change=PositionChange("c1", 100)))
+    world.forgotten(Checkpoint("a", position=5))
     world.supervisor.committed(1, Checkpoint("a", position=9), 4, 10)
     bases = [batch.move.base.position for batch in world.lanes[0].batches if batch.move and batch.move.base]
     assert bases == [5, 9]
@@ -379,6 +394,7 @@ async def test_a_stream_that_met_a_gap_stops_for_all_until_it_is_resumed(world: 
     assert world.supervisor.unready() == ["stream a: stopped after a gap at 9"]
     world.told(DesiredState("a", Target.STOPPED, halted_at=(0, 9)))
     world.told(DesiredState("a", Target.RUNNING, halted_at=(0, 9)))
+    world.forgotten(met)
     assert world.pipelines[-1].told == [("start", met)]
     assert world.supervisor.unready() == []
     world.supervisor.committed(1, met, 0, 0)
