@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connector.cli import bridge
 from connector.errors import ControlUnavailableError, NotStoppedError
 from connector.model import Target
 from tests.support.chorus import Stage, together
@@ -224,24 +223,33 @@ async def test_position_is_set_from_the_command_line(stage: Stage) -> None:
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
         config = str(it.directory / "bridge.yaml")
 
-        async def change(*arguments: str) -> Result:
-            words = ["checkpoint", arguments[0], "-c", config, "--stream", STREAM, *arguments[1:]]
-            return await asyncio.to_thread(CliRunner().invoke, bridge, words)
+        async def change(verb: str, *arguments: str) -> tuple[int | None, str]:
+            words = ["checkpoint", verb, "-c", config, "--stream", STREAM, *arguments]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "connector",
+                *words,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+            return process.returncode, output.decode()
 
         await it.ready()
         await it.flowing(60)
-        refused = await change("set", "--position", "20")
-        assert (refused.exit_code, "stop it first" in refused.stderr) == (2, True)
+        code, told = await change("set", "--position", "20")
+        assert (code, "stop it first" in told) == (2, True), told
         await operator.set(STREAM, Target.STOPPED)
         await it.until(lambda: not it.open_sockets(), "the socket closed")
-        made = await change("set", "--position", "20", "--reason", "replay")
-        assert (made.exit_code, "position 20 in epoch 1" in made.output) == (0, True), made.output
+        code, told = await change("set", "--position", "20", "--reason", "replay")
+        assert (code, "position 20 in epoch 1" in told) == (0, True), told
         assert (it.checkpoint() or {})["reason"] == "replay"
         await operator.set(STREAM, Target.RUNNING)
         await it.until(lambda: it.position() > (1, 40), "the replay")
         await it.stop()
-        kept = await change("delete")
-        assert (kept.exit_code, "next worker" in kept.output) == (0, True), kept.output
+        code, told = await change("delete")
+        assert (code, "next worker" in told) == (0, True), told
         await it.start()
         await it.until(lambda: it.position() > (2, 40), "the new beginning")
         it.simulator.quiet(3600)
