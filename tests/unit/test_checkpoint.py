@@ -9,7 +9,7 @@ import pytest
 
 from connector.core.checkpoint import advance, decode, encode, written_since
 from connector.errors import CheckpointVersionError
-from connector.model import Batch, Checkpoint, DeadLetterId, Entry
+from connector.model import Batch, Checkpoint, DeadLetterId, Entry, Move
 from tests.validation import validate
 
 _NOW_MS = 1_772_352_930_123
@@ -165,3 +165,45 @@ def test_records_that_came_with_an_undecided_checkpoint() -> None:
         Checkpoint("crm", offsets={"events": {1: 3}}),
     ]
     assert written_since(committed, undecided) == {("events", 1, 6), ("gaps", 0, 0), ("events", 1, 3)}
+
+
+_FIRST_RELEASE = (
+    *("v", "stream", "epoch", "position", "event_time", "complete_until", "offsets", "dead_letters_since", "snapshot"),
+    *("stopped", "command_id", "committed_at", "worker"),
+)
+
+
+def _of_another_bridge(checkpoint: Checkpoint, *, newer: bool) -> bytes:
+    """As the first release writes it, or one of the future: fewer fields, or more."""
+    fields = orjson.loads(encode(checkpoint, "w", _NOW_MS))
+    if newer:
+        return orjson.dumps({**fields, "shard": {"of_the": "future"}})
+    return orjson.dumps({name: fields[name] for name in _FIRST_RELEASE})
+
+
+def test_an_older_and_a_newer_bridge_take_turns_on_a_lane() -> None:
+    """Each goes on where the other was: positions, offsets, and which change of position is made already."""
+    checkpoint = Checkpoint("wfm", 1, 10, command_id="c-1")
+    for turn in range(1, 7):
+        read = decode(_of_another_bridge(checkpoint, newer=turn % 2 == 0))
+        assert read == checkpoint
+        checkpoint = advance(read, [_batch(_event(10 + turn), epoch=1)], {"t": {turn % 3: turn}})
+    assert (checkpoint.position, checkpoint.command_id) == (16, "c-1")
+    assert checkpoint.offsets == {"t": {1: 4, 2: 5, 0: 6}}
+
+
+def test_a_moved_position_is_the_checkpoint_and_keeps_where_records_are() -> None:
+    """Offsets are cumulative; its reason stands until the next record, its id for good."""
+    known = Checkpoint("wfm", 0, 10, _NOW_MS, _NOW_MS, {"t": {0: 5}}, stopped=True)
+    to = Checkpoint("wfm", 1, 3, command_id="c-1", reason="replay")
+    moved = advance(known, [_batch(epoch=1, move=Move(known.mark, to))], {})
+    assert moved == Checkpoint("wfm", 1, 3, None, _NOW_MS, {"t": {0: 5}}, command_id="c-1", reason="replay")
+    after = advance(moved, [_batch(_event(4), epoch=1)], {})
+    assert (after.reason, after.command_id, after.position) == (None, "c-1", 4)
+
+
+def test_a_stream_that_begins_anew_keeps_its_epoch_and_its_change() -> None:
+    """Or the change would be made again, and ids of the first life would come back."""
+    anew = Checkpoint("wfm", 2, None, offsets={"t": {0: 5}}, anew=True, command_id="c-2", reason="x")
+    begun = advance(anew, [_batch(start=Checkpoint("wfm", position=0))], {})
+    assert begun == Checkpoint("wfm", 2, 0, offsets={"t": {0: 5}}, command_id="c-2")
