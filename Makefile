@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUPPLY := $(VENV)/supply/bin
 
-.PHONY: demo test test-tools style types bench golden release-schemas lock sbom vulnerabilities licences clean
+.PHONY: demo test test-tools style types bench mutate golden release-schemas lock sbom vulnerabilities licences clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
@@ -25,6 +25,12 @@ types: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m tests.bench
+
+# Which changes of the core no unit test notices; about an hour. What is left is explained in docs/developing.md.
+mutate: $(VENV)/.development
+	$(BIN)/python -m pip install --quiet --group mutation
+	$(BIN)/mutmut run --max-children 1
+	$(BIN)/mutmut results
 
 golden: $(VENV)/.development
 	$(BIN)/python -m tests.chart

@@ -60,6 +60,16 @@ def test_lane_is_alone_again_after_a_while() -> None:
     assert [budget.reserve(2, 51.5) for _ in range(10)] == [51.5] * 10
 
 
+def test_records_add_up() -> None:
+    """Of several batches, by number and by size."""
+    boundary = Boundary(CommitPolicy(max_events=10, max_bytes=100), 50.0, 50.0)
+    boundary.add(4, 60, urgent=False)
+    boundary.add(3, 39, urgent=False)
+    assert boundary.room() == 3
+    boundary.add(1, 1, urgent=False)
+    assert boundary.room() == 0
+
+
 def test_budget_lets_a_burst_pass_and_then_spaces_commits() -> None:
     """A tenth of a second's commits at once; then one each hundredth."""
     budget = _shared_budget()

@@ -136,6 +136,33 @@ def test_renounced_stream_begins_again(lane: FakeLane, log: FakeLog, *, suspende
     assert [(b.stream, [e.position for e in b.entries]) for b in lane.fill(9, 9, 9)] == [("other", [1]), (S, [3])]
 
 
+def test_checkpoint_has_the_offsets_of_its_own_stream(lane: FakeLane) -> None:
+    """Beside those from before."""
+    lane.submit(_events(1, 1))
+    lane.submit(_batch(_entry(1), stream="other"))
+    lane.fill(9, 9)
+    written = lane.hand.checkpoints({S: {"t": {0: 7}}, "other": {"t": {1: 8}}})
+    assert {checkpoint.stream: checkpoint.offsets for checkpoint in written} == {
+        S: {"t": {0: 7}},
+        "other": {"t": {1: 8}},
+    }
+
+
+def test_incarnations_count_up(lane: FakeLane) -> None:
+    """One for each time that a stream begins again."""
+    for incarnation in (1, 2, 3):
+        lane.hand.renounce(S)
+        assert [renounced.incarnation for renounced in lane.hand.renounced()] == [incarnation]
+
+
+def test_refused_record_is_the_first_in_hand(lane: FakeLane) -> None:
+    """Those behind it stay as they are."""
+    lane.submit(_events(1, 3))
+    letter = _entry(1, value=b"letter")
+    assert lane.hand.replace_first(lambda _, entry: letter if entry.position == 1 else entry) == letter
+    assert [entry.value for batch in lane.fill(9) for entry in batch.entries] == [b"letter", b"1234", b"1234"]
+
+
 def test_stream_that_has_not_begun_can_be_renounced() -> None:
     """It begins where it would have begun."""
     lane = FakeLane(FakeLog())
