@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,13 @@ class Group:
     def make_topics(self) -> None:
         """As the bridge makes them."""
         Topics(self.client, self.admin, _LANES, TopicPlan(partitions=2)).ensure([self.events])
+
+    def await_topic(self, topic: str) -> None:
+        """A broker hears of a new topic a little later than the controller."""
+        deadline = time.monotonic() + 30
+        while topic not in self.admin.list_topics(timeout=15).topics:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def find(self, *, lanes: int = _LANES, create: bool = True) -> ClusterFindings:
         """Look."""
@@ -94,6 +102,7 @@ def test_topics_with_wrong_settings(kafka: str) -> None:
     create_topic(kafka, f"{group.name}.checkpoints", partitions=_LANES, cleanup_policy="compact")
     create_topic(kafka, f"{group.name}.gaps", message_timestamp_type="LogAppendTime")
     create_topic(kafka, group.events, cleanup_policy="compact")
+    group.await_topic(group.events)
     found = _by_name(group.find())
     assert found[f"topic {group.name}.checkpoints: settings"].state is State.WARNS
     assert "segment.bytes=4194304" in found[f"topic {group.name}.checkpoints: settings"].mend
