@@ -22,17 +22,17 @@ from connector.assembly import Assembly, Workshop
 from connector.board import Board
 from connector.clock import BootClock
 from connector.configuration_watch import ConfigurationWatch
+from connector.core.notification import Notifier
 from connector.errors import LaneMismatchError
 from connector.kafka.administrator import Administrator
+from connector.kafka.announcer import Announcer
 from connector.kafka.topics import Topics
+from connector.listeners import open_listeners
 from connector.observer import Observer
 from connector.platform_clients import PlatformClients
 from connector.settings import ConfigurationSource, Settings
-from connector.supervisor import Supervisor
 from connector.topic_watch import TopicWatch
 from connector.web.metrics import Metrics
-from connector.web.probes import probe_routes
-from connector.web.server import Listener, tls_context
 
 EXIT_DONE = 0
 EXIT_CONFIGURATION = 2
@@ -82,18 +82,21 @@ class Bridge:
         self._source = source
         self._stop = asyncio.Event()
         self._exit_code = EXIT_DONE
-        self._supervisor: Supervisor | None = None
         client, metrics = replace(plans.kafka_client(settings), worker=_worker_id()), Metrics()
-        board = Board({stream.name: stream.platform for stream in settings.streams})
-        clock, rng, observer = BootClock(), Random(), Observer(metrics, board, extra_observer)  # noqa: S311 - jitter
-        admin = Administrator(client)
+        platform_of = plans.platform_of(settings)
+        board, announcer = Board(platform_of), Announcer(client, Notifier(settings.group, client.worker, platform_of))
+        observer = Observer(metrics, board, announcer, *([] if extra_observer is None else [extra_observer]))
+        clock, rng, admin = BootClock(), Random(), Administrator(client)  # noqa: S311 - jitter, not secrets
         topics = Topics(client, admin, settings.lanes, plans.topic_plan(settings))
         self._workshop = Workshop(
             settings=settings,
             client=client,
             clock=clock,
             rng=rng,
+            admin=admin,
             metrics=metrics,
+            board=board,
+            platform_of=platform_of,
             observer=observer,
             platforms=PlatformClients(clock, rng, observer),
             watch=TopicWatch(topics, plans.event_topics(settings), admin.why),
@@ -108,29 +111,20 @@ class Bridge:
         for warning in configuration.warnings(self._settings):
             _log.warning(warning)
         async with AsyncExitStack() as stack:
-            await self._listen(stack)
+            group = asyncio.TaskGroup()  # entered once nothing can be wrong with the configuration any more
+            assembly = Assembly(self._workshop, group, partial(self._end, EXIT_CONFIGURATION))
+            await open_listeners(self._workshop, assembly.fleet, assembly.catalogue, assembly.supervisor.unready, stack)
             await self._workshop.platforms.open(self._settings, stack)
             try:
-                async with asyncio.TaskGroup() as group:
-                    await self._serve(group)
+                async with group:
+                    await self._serve(assembly, group)
                     raise _Stopped  # noqa: TRY301 - ends the group's tasks: token services, sockets, watchers
             except* _Stopped:
                 pass
         _log.info("stopped", exit_code=self._exit_code)
         return self._exit_code
 
-    async def _listen(self, stack: AsyncExitStack) -> None:
-        workshop, http = self._workshop, self._settings.http
-        probes = probe_routes(workshop.metrics.registry, self._unready, workshop.platforms.remarks)
-        tls = None if http.tls is None else tls_context(*plans.tls_files(http.tls))
-        listeners = [(http.listen, Listener(probes, plans.guard(http), tls))]
-        if http.probes is not None:
-            listeners.append((http.probes, Listener(probes)))
-        for address, listener in listeners:
-            await listener.start(address)
-            stack.push_async_callback(listener.stop)
-
-    async def _serve(self, group: asyncio.TaskGroup) -> None:
+    async def _serve(self, assembly: Assembly, group: asyncio.TaskGroup) -> None:
         workshop = self._workshop
         try:
             if not await workshop.watch.prepare(self._stop):
@@ -140,8 +134,6 @@ class Bridge:
             return
         workshop.platforms.start(group)
         group.create_task(workshop.watch.run())
-        assembly = Assembly(workshop, group, partial(self._end, EXIT_CONFIGURATION))
-        self._supervisor = assembly.supervisor
         assembly.start()
         if self._source is not None:
             watch = ConfigurationWatch(self._source, self._settings, assembly.reconfigure, workshop.metrics)
@@ -156,11 +148,6 @@ class Bridge:
         _log.error("cannot go on", reason=reason)
         self._exit_code = exit_code
         self._stop.set()
-
-    def _unready(self) -> list[str]:
-        if self._supervisor is None:
-            return ["Kafka is not reached yet"]
-        return self._supervisor.unready()
 
 
 def _worker_id() -> str:

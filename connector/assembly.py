@@ -10,16 +10,21 @@ from dataclasses import asdict, dataclass
 from random import Random
 
 import structlog
+from confluent_kafka.admin import AdminClient
 
 from connector import plans
+from connector.board import Board
 from connector.buffer import WorkerBuffer
+from connector.catalogue import Catalogue
 from connector.core.boundary import CommitBudget
 from connector.core.desired import Place
 from connector.core.frames import FrameReader
 from connector.core.relocation import Relocation, moving
 from connector.fault_guard import FaultGuard
+from connector.fleet import GroupFleet, Own
 from connector.kafka.client import KafkaClient
 from connector.kafka.control import ControlLog
+from connector.kafka.group import GroupReader
 from connector.kafka.ownership import GroupMember, Membership
 from connector.kafka.services import LaneServices
 from connector.kafka.writer import LaneWriter
@@ -53,7 +58,10 @@ class Workshop:
     client: KafkaClient
     clock: Clock
     rng: Random
+    admin: AdminClient
     metrics: Metrics
+    board: Board
+    platform_of: dict[str, str]
     observer: Observer
     platforms: PlatformClients
     watch: TopicWatch
@@ -79,12 +87,21 @@ class Assembly:
         self._peers = PeerWatch(workshop.client.worker, settings, self.control, workshop.clock, workshop.metrics)
         self.member = GroupMember(workshop.client, CountedOwner(self.supervisor, workshop.metrics))
         self._services = self._lane_services()
+        self.catalogue = Catalogue(settings)
+        self.fleet = self._fleet()
         workshop.metrics.lanes_owned.set_function(lambda: len(self.supervisor.lanes))
         workshop.metrics.lanes_serving.set_function(lambda: self.supervisor.serving)
         workshop.metrics.lanes_configured.set(settings.lanes)
 
+    def _fleet(self) -> GroupFleet:
+        workshop = self._workshop
+        own = Own(workshop.client.worker, self.supervisor.lane_states, workshop.board)
+        group = GroupReader(workshop.client, workshop.admin)
+        return GroupFleet(plans.streams_by_lane(workshop.settings), own, group, self.control, self.control)
+
     def start(self) -> None:
         """Hear what streams are to do, and join the group."""
+        self._group.create_task(self.fleet.run())
         self.control.start()
         self._group.create_task(self._peers.run())
         self.member.start()
@@ -97,6 +114,10 @@ class Assembly:
         self._settings, self._streams = settings, {stream.name: stream for stream in settings.streams}
         self.supervisor.reconfigured(plans.streams_by_lane(settings), found.changed)
         self._peers.changed(settings)
+        self._workshop.platform_of.clear()
+        self._workshop.platform_of.update(plans.platform_of(settings))
+        self.catalogue.reconfigured(settings)
+        self.fleet.reconfigured(plans.streams_by_lane(settings))
         _log.info("configuration taken up", **{what: sorted(names) for what, names in asdict(found).items() if names})
         await asyncio.sleep(_LET_GO_S)
         for client in retired:

@@ -19,7 +19,7 @@ class Board:
     """The statuses of this worker's streams. All methods belong to the event loop's thread."""
 
     def __init__(self, platform_of: Mapping[str, str]) -> None:
-        """``platform_of``: stream → its platform, whose token it uses."""
+        """``platform_of``: stream → its platform, whose token it uses; follows the configuration."""
         self._platform_of = platform_of
         self._statuses: dict[str, StreamStatus] = {}
         self._counted: dict[str, int] = {}
@@ -31,7 +31,7 @@ class Board:
 
     def _told(self, stream: str) -> StreamStatus:
         status = copy.copy(self._of(stream))
-        status.token_expires_ms, status.token_trouble = self._tokens.get(self._platform_of[stream], (None, ""))
+        status.token_expires_ms, status.token_trouble = self._tokens.get(self._platform_of.get(stream, ""), (None, ""))
         return status
 
     def token_granted(self, platform: str, lifetime_s: float | None) -> None:
@@ -113,6 +113,10 @@ def _gap(status: StreamStatus, event: telemetry.GapRecorded) -> None:
     status.gap_ms, status.gap = _now_ms(), f"{gap.reason}{which}"
 
 
+def _relocated(status: StreamStatus, event: telemetry.Moved) -> None:
+    status.epoch, status.position = event.epoch, event.position
+
+
 def _dead_lettered(status: StreamStatus, _event: telemetry.DeadLettered) -> None:
     status.dead_letters += 1
 
@@ -150,6 +154,7 @@ _FOLDS: dict[type[telemetry.Event], Callable[[StreamStatus, Any], None]] = {
     telemetry.TokenDied: _token_died,
     telemetry.RotationDone: _rotated,
     telemetry.GapRecorded: _gap,
+    telemetry.Moved: _relocated,
     telemetry.DeadLettered: _dead_lettered,
     telemetry.ReadingPaused: _paused,
     telemetry.Suspended: _suspended,

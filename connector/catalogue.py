@@ -28,9 +28,13 @@ class Catalogue:
     """Implements :class:`connector.management.Catalogue`."""
 
     def __init__(self, settings: Settings) -> None:
+        self.version = __version__
+        self.reconfigured(settings)
+
+    def reconfigured(self, settings: Settings) -> None:
+        """The configuration is another from now on."""
         self._settings = settings
         self._streams = {stream.name: stream for stream in settings.streams}
-        self.version = __version__
 
     def config(self, stream: str) -> dict[str, str]:
         """See :class:`connector.management.Catalogue`."""

@@ -11,7 +11,7 @@ from connector import __version__
 from connector.errors import ConfigurationError, LaneMismatchError, PrerequisiteError
 
 EXIT_CONFIGURATION, EXIT_PREREQUISITE, EXIT_INTERRUPTED = 2, 3, 130
-COMMANDS = ("demo", "check", "run", "audit", "gaps", "checkpoint", "simulate")
+COMMANDS = ("demo", "check", "run", "streams", "audit", "gaps", "checkpoint", "simulate")
 """In the order of the help. Each is a module of ``connector.commands`` with a click command of its own name."""
 
 

@@ -52,8 +52,7 @@ class GroupFleet:
         notices: Notices,
     ) -> None:
         """``streams``: every lane → names of its streams."""
-        self._streams = streams
-        self._lane_of = {name: lane for lane, names in sorted(streams.items()) for name in names}
+        self.reconfigured(streams)
         self._own = own
         self._group = group
         self._control = control
@@ -66,6 +65,11 @@ class GroupFleet:
         self._asking = asyncio.Lock()
         self._cluster_id: str | None = None
         notices.follow(STATUS_KEY, self._hear)
+
+    def reconfigured(self, streams: Mapping[int, Sequence[str]]) -> None:
+        """These are the group's streams from now on, by lane."""
+        self._streams = streams
+        self._lane_of = {name: lane for lane, names in sorted(streams.items()) for name in names}
 
     # ------------------------------------------------------------------ telling the others
 

@@ -41,6 +41,7 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.Suspended: (logging.ERROR, "stream suspended"),
     telemetry.Restored: (logging.WARNING, "stream restored"),
     telemetry.StreamFailed: (logging.ERROR, "stream failed; it starts again from its last commit"),
+    telemetry.LaneLost: (logging.DEBUG, "lane lost from sight"),
     telemetry.StreamLeft: (logging.INFO, "stream left this worker"),
 }
 _SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
@@ -51,12 +52,12 @@ _SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
 
 
 class Observer:
-    """Call it with a telemetry event. ``board`` keeps what streams are doing; ``extra`` sees every event too."""
+    """Call it with a telemetry event. ``board`` keeps what streams are doing; ``others`` see every event too."""
 
-    def __init__(self, metrics: Metrics, board: Board, extra: telemetry.Observer | None = None) -> None:
+    def __init__(self, metrics: Metrics, board: Board, *others: telemetry.Observer) -> None:
         self._metrics = metrics
         self._board = board
-        self._extra = extra
+        self._others = others
         self._states: dict[str, str] = {}
         self._poison: defaultdict[str, PoisonRate] = defaultdict(PoisonRate)
         self._last: dict[tuple[str, type[telemetry.Event]], tuple[float, int]] = {}
@@ -73,8 +74,8 @@ class Observer:
         self._board(event)
         if type(event) is telemetry.DeadLettered and self._poison[event.stream].trips(time.monotonic()):
             self(telemetry.Poisoned(event.stream, event.after, event.reason))
-        if self._extra is not None:
-            self._extra(event)
+        for other in self._others:
+            other(event)
 
     def token(self, event: TokenEvent) -> None:
         """Count an event of a token service; it has told its own line."""

@@ -80,6 +80,11 @@ def streams_by_lane(settings: Settings) -> dict[int, list[str]]:
     return lanes
 
 
+def platform_of(settings: Settings) -> dict[str, str]:
+    """Every stream → its platform."""
+    return {stream.name: stream.platform for stream in settings.streams}
+
+
 def wire(platform: PlatformSettings) -> SequencePlatform:
     """Where a platform is, and what its wire calls things."""
     return SequencePlatform(

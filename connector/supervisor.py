@@ -98,8 +98,10 @@ class Supervisor:
 
     def _lost(self, lanes: frozenset[int]) -> None:
         self._owned -= lanes
-        for number in lanes:
+        for number in sorted(lanes):
             self._hold(number)
+            for name in sorted(self._streams.get(number, ())):
+                self._observe(telemetry.LaneLost(name, number))
         _log.warning("lanes lost from sight; sockets stay, nothing is written", lanes=sorted(lanes))
 
     def _hold(self, number: int) -> None:
@@ -218,3 +220,8 @@ class Supervisor:
         """So many of them write what their streams bring; a lane without streams need not be open."""
         lanes = [runtime for number, runtime in self._lanes.items() if number in self._owned]
         return len(self._owned) - sum(runtime.held or runtime.writer.state != "serving" for runtime in lanes)
+
+    def lane_states(self) -> dict[int, str]:
+        """Lanes that the group gave to this worker, and what each is doing; idle where it has no streams."""
+        open_ones = {n: "held" if lane.held else lane.writer.state for n, lane in self._lanes.items()}
+        return {number: open_ones.get(number, "idle") for number in sorted(self._owned)}

@@ -216,5 +216,12 @@ Observer = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
+class LaneLost(Event):
+    """The group lost sight of this worker: of the stream nothing is written until the lane is someone's again."""
+
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamLeft(Event):
     """The stream's lane is no longer this worker's: what is known of it here is out of date."""

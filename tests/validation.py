@@ -17,6 +17,7 @@ Kind = Literal[
     "checkpoint",
     "control",
     "gap",
+    "notification",
     "dead-letter-headers",
     "event-headers",
     "snapshot",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connector.core.states import State
-from connector.core.status import StreamStatus
+from connector.core.status import STARTING, StreamStatus
 from connector.model import Target
 
 
@@ -37,7 +37,7 @@ class StreamView:
     @property
     def phase(self) -> Phase:
         """Its state in Kafka Connect's words. What was asked for shows once it is done, as it does there."""
-        closed = self.worker is None or self.status is None or self.status.state == State.STOPPED
+        closed = self.worker is None or self.status is None or self.status.state in (State.STOPPED, STARTING)
         if self.target is Target.STOPPED and closed:
             return Phase.STOPPED
         if self.worker is None:

@@ -12,6 +12,7 @@ import msgspec
 
 VERSION = 1
 STATUS_KEY = "$status/"
+STARTING = "starting"
 _DEBOUNCE_S = 1.0
 _EVERY_S = 10.0
 _STALE_S = 35.0
@@ -32,7 +33,7 @@ class StreamStatus(msgspec.Struct, omit_defaults=True, kw_only=True):
     """
 
     stream: str
-    state: str = "starting"
+    state: str = STARTING
     since_ms: int = 0
     trouble: str = ""
     suspended: str = ""

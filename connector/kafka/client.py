@@ -58,6 +58,11 @@ class KafkaClient:
         """What streams are to do, and workers' notices."""
         return f"{self.group}.control"
 
+    @property
+    def notifications_topic(self) -> str:
+        """What pipelines are told beside the events."""
+        return f"{self.group}.notifications"
+
     def transactional_id(self, lane: int) -> str:
         """The lane's, whoever owns it: its init fences the former owner."""
         return f"{self.group}-lane-{lane}"

@@ -50,6 +50,7 @@ class Topics:
             TopicSpec(client.control_topic, 1, COMPACTED, reads=True),
             TopicSpec(client.gaps_topic, -1, KEPT),
             TopicSpec(client.dead_letter_topic, -1, DATED_BY_BROKER),
+            TopicSpec(client.notifications_topic, -1, DATED_BY_BROKER),
             *(TopicSpec(topic, self._plan.partitions) for topic in event_topics),
         ]
 

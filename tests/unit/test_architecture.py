@@ -12,8 +12,8 @@ _ROOT = Path(__file__).parents[2]
 _PACKAGE = "connector"
 _IO = ("platforms", "auth", "kafka", "web")
 _COMPOSERS = (  # the composition root, what it is made of, and what stands on top of it
-    *("app", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer", "metrics_reference"),
-    *("configuration_watch", "peer_watch", "check", "demo", "commands", "cli", "__main__"),
+    *("app", "listeners", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer"),
+    *("configuration_watch", "peer_watch", "metrics_reference", "check", "demo", "commands", "cli", "__main__"),
 )
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}
 _ASYNC_SYNTAX = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
@@ -26,6 +26,7 @@ _LAYERS = (
     ("commands",),
     ("check", "demo"),
     ("app",),
+    ("listeners",),
     ("assembly",),
     ("supervisor",),
     ("lane_streams",),
