@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from connector.core.dead_letter import refused
+from connector.core.dead_letter import refused, shortened
 from connector.core.lane import InHand, Rewound
 from connector.core.transaction import Bisection
 from connector.model import Batch, Checkpoint, DeadLetterId, Entry, Mark
@@ -147,6 +147,11 @@ def read(log: FakeLog, stream: str) -> Seen:
     return seen
 
 
+def _refuse(stream: str, entry: Entry) -> Entry:
+    """As a lane does: a dead letter that is refused itself is cut, until nothing is left to cut."""
+    return (shortened(entry) or entry) if entry.ordinal else refused(entry, stream, "dead", "too large")
+
+
 class LaneLife(RuleBasedStateMachine):
     """One lane with two streams."""
 
@@ -249,7 +254,7 @@ class LaneLife(RuleBasedStateMachine):
         only = self.bisection.failed(self.lane.hand.records)
         self.lane.hand.roll_back()
         if only:
-            self.lane.hand.replace_first(lambda stream, entry: refused(entry, stream, "dead", "too large"))
+            self.lane.hand.replace_first(_refuse)
         self._renew()
 
     @rule()
