@@ -1,4 +1,4 @@
-"""The service from start to stop: composition root, with :mod:`connector.assembly` and what that is made of."""
+"""The service from start to stop: composition root, with :mod:`connector.worker.assembly` and what that is made of."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from random import Random
 
 import structlog
 
-from connector import __version__, plans, telemetry
+from connector import __version__, telemetry
 from connector import settings as configuration
-from connector.assembly import Assembly, Workshop
-from connector.board import Board
 from connector.clock import BootClock
-from connector.configuration_watch import ConfigurationWatch
 from connector.core.notification import Notifier
 from connector.errors import LaneMismatchError
 from connector.kafka.administrator import Administrator
 from connector.kafka.announcer import Announcer
 from connector.kafka.topics import Topics
-from connector.listeners import open_listeners
-from connector.observer import Observer
-from connector.platform_clients import PlatformClients
 from connector.settings import ConfigurationSource, Settings
-from connector.topic_watch import TopicWatch
 from connector.web.metrics import Metrics
+from connector.worker import plans
+from connector.worker.assembly import Assembly, Workshop
+from connector.worker.board import Board
+from connector.worker.configuration_watch import ConfigurationWatch
+from connector.worker.listeners import open_listeners
+from connector.worker.observer import Observer
+from connector.worker.platform_clients import PlatformClients
+from connector.worker.topic_watch import TopicWatch
 
 EXIT_DONE = 0
 EXIT_CONFIGURATION = 2

@@ -11,8 +11,8 @@ from connector.core.desired import Place, Step, is_halted, is_pending, next_step
 from connector.core.relocation import Relocation, relocated
 from connector.core.states import State
 from connector.model import Batch, Checkpoint, DesiredState, PositionChange
-from connector.pipeline import StreamPipeline
 from connector.ports import Lane
+from connector.stream.pipeline import StreamPipeline
 
 _FAULT_PAUSE_S = 5.0
 

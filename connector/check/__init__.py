@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from connector import plans
 from connector.check.cluster import ClusterCheck
 from connector.check.platforms import PlatformCheck
 from connector.check.shared_tokens import check_redis
 from connector.core.finding import Finding, State, ok
 from connector.settings import Settings
+from connector.worker import plans
 
 __all__ = ["CheckReport", "check"]
 

@@ -15,7 +15,6 @@ from contextlib import suppress
 import aiohttp
 from yarl import URL
 
-from connector import plans
 from connector.auth.oauth import OAuthClient
 from connector.clock import BootClock
 from connector.core.finding import Finding, fails, ok, skipped
@@ -24,9 +23,10 @@ from connector.errors import DialError, TokenError
 from connector.model import FailureKind, Token
 from connector.platforms.websocket import SequenceSource
 from connector.ports import Closed
-from connector.sessions import open_session
 from connector.settings import PlatformSettings, StreamSettings
 from connector.tls import ClientTls
+from connector.worker import plans
+from connector.worker.sessions import open_session
 
 _CONNECT_S = 10.0
 _SETTLED_S = 0.5  # a platform that does not want the socket says so at once

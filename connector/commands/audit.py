@@ -39,11 +39,11 @@ def audit(config: Path | None, name: str, topics: tuple[str, ...], first: int, l
         raise ConfigurationError("--from is greater than --to")
     settings = load_settings(config)
     stream = stream_of(settings, name)
-    from connector import plans
     from connector.audit import Scope, report
     from connector.audit import audit as read_and_judge
     from connector.commands.kafka import kafka_needed
     from connector.core.positions import Span
+    from connector.worker import plans
 
     within = None if (first, last) == (0, _LAST) else Span(first, last)
     scope = Scope(frozenset({name}), settings.platform_of(stream).contiguous, within)

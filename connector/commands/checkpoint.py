@@ -113,9 +113,9 @@ def rebuild(config: Path | None, names: tuple[str, ...], topics: tuple[str, ...]
     Example: ccaas-bridge checkpoint rebuild -c bridge.yaml --dry-run
     """
     settings = load_settings(config)
-    from connector import plans
     from connector.commands.kafka import kafka_needed
     from connector.commands.recovery import recover
+    from connector.worker import plans
 
     streams = [stream_of(settings, name) for name in names] or settings.streams
     client = plans.kafka_client(settings)
@@ -144,10 +144,10 @@ def import_(config: Path | None, url: str, key: str, name: str, *, dry_run: bool
     """
     settings = load_settings(config)
     stream = stream_of(settings, name)
-    from connector import plans
     from connector.commands.kafka import kafka_needed
     from connector.commands.redis_position import read_position
     from connector.model import Checkpoint
+    from connector.worker import plans
 
     position = read_position(url, key, settings.platform_of(stream).position.field)
     found = [Checkpoint(name, position=position)]
@@ -164,11 +164,11 @@ def import_(config: Path | None, url: str, key: str, name: str, *, dry_run: bool
 def _change(config: Path | None, name: str, position: int | None, epoch: int | None, reason: str) -> None:
     settings = load_settings(config)
     stream_of(settings, name)
-    from connector import plans
     from connector.commands.kafka import kafka_needed
     from connector.commands.position import ask, done
     from connector.kafka.idle_group import IdleGroup
     from connector.model import PositionChange
+    from connector.worker import plans
 
     client, lane = plans.kafka_client(settings), settings.lane_of(name)
     change = PositionChange(str(uuid.uuid4()), position, epoch, reason)
@@ -205,9 +205,9 @@ def _make_ready(client: KafkaClient, settings: Settings) -> None:
     """The group is idle, and its topics are there."""
     from confluent_kafka.admin import AdminClient
 
-    from connector import plans
     from connector.kafka.idle_group import IdleGroup
     from connector.kafka.topics import Topics
+    from connector.worker import plans
 
     IdleGroup(client, settings.lanes).insist()
     topics = Topics(client, AdminClient(client.common()), settings.lanes, plans.topic_plan(settings))

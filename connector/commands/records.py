@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from confluent_kafka import Message
 
-from connector import plans
 from connector.audit.reading import Reading, Unread, no_progress
 from connector.settings import Settings
+from connector.worker import plans
 
 _OPEN_TRANSACTION_S = 45.0
 

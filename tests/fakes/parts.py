@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from random import Random
 
 from connector import telemetry
-from connector.buffer import WorkerBuffer
 from connector.core.envelope import Envelope, StreamIdentity
 from connector.core.frames import FrameReader
 from connector.core.pointer import compile_pointer
@@ -15,8 +14,9 @@ from connector.core.routing import Route, Router
 from connector.core.states import Policy
 from connector.model import TopicLimits
 from connector.pace import DialPace
-from connector.parts import Parts, Shared, StreamPlan
 from connector.ports import Sink
+from connector.stream.buffer import WorkerBuffer
+from connector.stream.parts import Parts, Shared, StreamPlan
 from tests.fakes.clock import FakeClock
 from tests.fakes.source import FakeSource
 from tests.fakes.tokens import FakeTokens

@@ -12,8 +12,8 @@ from connector.core.desired import Request, granted
 from connector.core.relocation import Relocation
 from connector.lane_streams import LaneStreams, StreamMakers
 from connector.model import Batch, Checkpoint, DesiredState, Entry, Mark, PositionChange, Target
-from connector.pipeline import StreamPipeline
 from connector.ports import Lane
+from connector.stream.pipeline import StreamPipeline
 from tests.fakes.sink import FakeLane, FakeLog
 
 S = "wfm"

@@ -17,11 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from connector.anchor import DUE
 from connector.core.steps import Unreadable
 from connector.model import Checkpoint, DialFailure, Entry, FailureKind, Gap, GapReason
-from connector.outbox import Outbox
-from connector.rebuild import Rebuild
+from connector.stream.anchor import DUE
+from connector.stream.outbox import Outbox
+from connector.stream.rebuild import Rebuild
 from tests.fakes.parts import STREAM, FakeParts
 from tests.fakes.sink import FakeLane, FakeLog
 from tests.fakes.source import FakeSnapshot

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from connector.board import Board
 from connector.clock import BootClock
 from connector.model import Token
-from connector.observer import Observer
-from connector.platform_clients import PlatformClients
 from connector.settings import Settings
 from connector.simulator import Simulator, SimulatorSettings
 from connector.web.metrics import Metrics
+from connector.worker.board import Board
+from connector.worker.observer import Observer
+from connector.worker.platform_clients import PlatformClients
 from tests.support.bridge_process import configuration
 from tests.support.broker import fresh_name
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from connector import telemetry
-from connector.anchor import DUE, first_checkpoint
 from connector.model import Checkpoint, DialFailure, FailureKind
+from connector.stream.anchor import DUE, first_checkpoint
 from tests.fakes.parts import STREAM, FakeParts
 from tests.fakes.sink import FakeSink
 from tests.fakes.source import FakeSnapshot

@@ -11,10 +11,8 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _PACKAGE = "connector"
 _IO = ("platforms", "auth", "kafka", "web")
-_COMPOSERS = (  # the composition root, what it is made of, and what stands on top of it
-    *("app", "listeners", "assembly", "platform_clients", "token_sharing", "topic_watch", "plans", "observer"),
-    *("configuration_watch", "peer_watch", "metrics_reference", "check", "demo", "commands", "cli", "__main__"),
-)
+_COMPOSERS = ("app", "worker", "metrics_reference", "check", "demo", "commands", "cli", "__main__")
+"""The composition root, what it is made of, and what stands on top of it."""
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}
 _ASYNC_SYNTAX = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 _MAX_FUNCTION, _AIM_FUNCTION = 60, 40
@@ -26,11 +24,10 @@ _LAYERS = (
     ("commands",),
     ("check", "demo"),
     ("app",),
-    ("listeners",),
-    ("assembly",),
+    ("worker",),
     ("supervisor",),
     ("lane_streams",),
-    ("pipeline",),
+    ("stream",),
     ("ports", "core"),
     ("model", "errors"),
 )
@@ -120,8 +117,8 @@ def test_imports_point_down(source: Path) -> None:
     """The order of ``_LAYERS``; an I/O package, like every other leaf, stands on ports and core."""
     layer_of = {part: depth for depth, layer in enumerate(_LAYERS) for part in layer}
     part = _part(source)
-    # leaves (I/O packages, settings, audit, the simulator …) are level with ports: neither pipeline nor above
-    own = layer_of.get(part, layer_of["pipeline"] + 1)
+    # leaves (I/O packages, settings, audit, the simulator …) are level with ports: neither stream nor above
+    own = layer_of.get(part, layer_of["stream"] + 1)
     upward = {other for other in _parts_imported(source) - {part} if layer_of.get(other, own) < own}
     assert not upward
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from connector import plans
 from connector.auth.grants import ClientCredentials, JwtBearer, Password
 from connector.errors import ConfigurationError
 from connector.settings import AuthSettings, load, warnings
+from connector.worker import plans
 from tests.support.keys import private_pem
 
 SECRET = "hush-hush-secret"

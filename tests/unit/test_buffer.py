@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.buffer import WorkerBuffer
+from connector.stream.buffer import WorkerBuffer
 
 LIMIT = 160
 

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from connector.catalogue import Catalogue
 from connector.settings import Settings
 from connector.web.loggers import Loggers
+from connector.worker.catalogue import Catalogue
 from tests.unit.test_settings import SECRET, changed, minimum
 
 

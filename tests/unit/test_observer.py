@@ -11,11 +11,11 @@ import structlog
 
 from connector import telemetry
 from connector.auth.events import TokenGranted, TokenReportedDead, TokenRequestFailed, TokenUnchanged
-from connector.board import Board
 from connector.core.poison import ALERT_ITEMS
 from connector.model import Checkpoint, Gap, GapReason
-from connector.observer import Observer
 from connector.web.metrics import Metrics
+from connector.worker.board import Board
+from connector.worker.observer import Observer
 
 _EXAMPLES: dict[object, object] = {
     str: "x",

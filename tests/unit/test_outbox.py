@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from connector.buffer import ENTRY_OVERHEAD_BYTES
 from connector.model import Checkpoint, Entry
-from connector.outbox import Outbox
+from connector.stream.buffer import ENTRY_OVERHEAD_BYTES
+from connector.stream.outbox import Outbox
 from tests.fakes.parts import STREAM, FakeParts
 from tests.fakes.sink import FakeSink
 

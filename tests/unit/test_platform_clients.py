@@ -8,11 +8,11 @@ from typing import cast
 
 import aiohttp
 
-from connector.board import Board
-from connector.observer import Observer
-from connector.platform_clients import PlatformClients
 from connector.settings import Settings
 from connector.web.metrics import Metrics
+from connector.worker.board import Board
+from connector.worker.observer import Observer
+from connector.worker.platform_clients import PlatformClients
 from tests.fakes.clock import FakeClock
 from tests.support.bridge_process import configuration
 

@@ -9,8 +9,8 @@ import pytest
 
 from connector import telemetry
 from connector.model import Checkpoint, DialFailure, FailureKind, Gap, GapReason
-from connector.outbox import Outbox
-from connector.rebuild import Rebuild
+from connector.stream.outbox import Outbox
+from connector.stream.rebuild import Rebuild
 from tests.fakes.parts import STREAM, FakeParts
 from tests.fakes.sink import FakeSink
 from tests.fakes.source import FakeSnapshot

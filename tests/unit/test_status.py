@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from connector import telemetry
-from connector.board import Board
 from connector.core.fleet import Phase, StreamView
 from connector.core.states import State
 from connector.core.status import Bulletins, Heard, LaneStatus, StreamStatus, decode, encode, owner_of
 from connector.errors import ControlUnavailableError
-from connector.fleet import GroupFleet, Own
 from connector.management import Place
 from connector.model import Checkpoint, Gap, GapReason, Target
+from connector.worker.board import Board
+from connector.worker.fleet import GroupFleet, Own
 from tests.fakes.control import FakeControl
 
 GAP = Gap(0, 8, 10, None, None, GapReason.RETENTION)
@@ -221,7 +221,7 @@ class World:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """With ticks as short as tests are."""
-    monkeypatch.setattr("connector.fleet._TICK_S", 0.01)
+    monkeypatch.setattr("connector.worker.fleet._TICK_S", 0.01)
     return World()
 
 
@@ -287,8 +287,8 @@ async def test_orders_stand_in_the_control_topic(world: World) -> None:
 
 async def test_a_move_is_done_when_the_checkpoint_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it will be: nobody has the lane, or the owner takes its time."""
-    monkeypatch.setattr("connector.fleet._CARRIED_OUT_S", 0.05)
-    monkeypatch.setattr("connector.fleet._LOOK_S", 0.01)
+    monkeypatch.setattr("connector.worker.fleet._CARRIED_OUT_S", 0.05)
+    monkeypatch.setattr("connector.worker.fleet._LOOK_S", 0.01)
     await world.one.refresh()
     for stream in "bc":
         await world.one.steer(stream, Target.STOPPED)
@@ -296,7 +296,7 @@ async def test_a_move_is_done_when_the_checkpoint_says_so(world: World, monkeypa
     change = world.control.desired("b").change
     assert change is not None
     assert (change.position, change.epoch) == (7, None)
-    monkeypatch.setattr("connector.fleet._CARRIED_OUT_S", 5.0)
+    monkeypatch.setattr("connector.worker.fleet._CARRIED_OUT_S", 5.0)
     moving = asyncio.create_task(world.one.move("b", 9, 1))
     while (change := world.control.desired("b").change) is None or change.position != 9:  # noqa: ASYNC110 - nor here
         await asyncio.sleep(0)

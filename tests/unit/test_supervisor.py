@@ -15,8 +15,8 @@ from connector.core.relocation import Relocation
 from connector.core.states import State
 from connector.lane_streams import StreamMakers
 from connector.model import Batch, Checkpoint, DesiredState, PositionChange, Target
-from connector.pipeline import StreamPipeline
 from connector.ports import Lane
+from connector.stream.pipeline import StreamPipeline
 from connector.supervisor import Supervisor
 
 

@@ -2,9 +2,9 @@
 
     frame ─ FrameReader ─ Ledger ─ Envelope ─▶ Batch ─ Sink (the lane's transactions)
 
-Sockets come and go (:mod:`connector.connection`); what arrives on any of them goes through one ledger, so that the
-overlap of a rotation, a replay after a drop and a platform's duplicate all end the same way. A turn of the event loop
-makes one batch: its first frame schedules the hand-over, which runs when the sockets have nothing more.
+Sockets come and go (:mod:`connector.stream.connection`); what arrives on any of them goes through one ledger, so that
+the overlap of a rotation, a replay after a drop and a platform's duplicate all end the same way. A turn of the event
+loop makes one batch: its first frame schedules the hand-over, which runs when the sockets have nothing more.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import asyncio
 import time
 
 from connector import telemetry
-from connector.anchor import first_checkpoint
-from connector.connection import StreamConnection
 from connector.core.dead_letter import sha256
 from connector.core.envelope import IMPLAUSIBLE_MS
 from connector.core.frames import Event, Unread
 from connector.core.instants import read_time
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
-from connector.gaps import Gaps
-from connector.items import Item, digest
 from connector.model import Checkpoint
-from connector.outbox import Outbox
-from connector.parts import Parts, StreamPlan
-from connector.quiet import QuietWatch
+from connector.stream.anchor import first_checkpoint
+from connector.stream.connection import StreamConnection
+from connector.stream.gaps import Gaps
+from connector.stream.items import Item, digest
+from connector.stream.outbox import Outbox
+from connector.stream.parts import Parts, StreamPlan
+from connector.stream.quiet import QuietWatch
 
 
 class StreamPipeline:
@@ -131,7 +131,7 @@ class StreamPipeline:
     # ------------------------------------------------------------------ for the connection
 
     def dialling(self, socket: int) -> int | None:
-        """See :class:`connector.connection.Reader`."""
+        """See :class:`connector.stream.connection.Reader`."""
         position = self._ledger.high if self.plan.resumes else None
         if position is None and self._continues and not self.connection.connected:
             self._tell_time()
@@ -144,11 +144,11 @@ class StreamPipeline:
         return None if refused else position
 
     def position_refused(self) -> None:
-        """See :class:`connector.connection.Reader`."""
+        """See :class:`connector.stream.connection.Reader`."""
         self._position_refused = True
 
     def oversize(self, socket: int) -> None:
-        """See :class:`connector.connection.Reader`."""
+        """See :class:`connector.stream.connection.Reader`."""
         again, self._oversize_at = self._oversize_at == self._ledger.high, self._ledger.high
         if again and self._ledger.skip_oversize(socket):
             self._tell_time()
@@ -156,16 +156,16 @@ class StreamPipeline:
             self._submit()
 
     def silent(self, socket: int) -> None:
-        """See :class:`connector.connection.Reader`."""
+        """See :class:`connector.stream.connection.Reader`."""
         self._ledger.silent(socket)
 
     def closed(self, socket: int) -> None:
-        """See :class:`connector.connection.Reader`."""
+        """See :class:`connector.stream.connection.Reader`."""
         self._hand_over()
         self._ledger.closed(socket)
 
     def hole(self) -> HoleState:
-        """See :class:`connector.connection.Reader`."""
+        """See :class:`connector.stream.connection.Reader`."""
         self._tell_time()
         hole = self._judge_hole()
         self._submit()

@@ -12,16 +12,16 @@ from random import Random
 
 import aiohttp
 
-from connector import plans
 from connector.auth.client import OwnClient
 from connector.auth.oauth import OAuthClient
 from connector.auth.service import TokenService
-from connector.observer import Observer
 from connector.ports import Clock
-from connector.sessions import open_session
 from connector.settings import AuthSettings, Change, PlatformSettings, Settings
 from connector.tls import ClientTls, TlsFiles
-from connector.token_sharing import TokenSharing
+from connector.worker import plans
+from connector.worker.observer import Observer
+from connector.worker.sessions import open_session
+from connector.worker.token_sharing import TokenSharing
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from connector import telemetry
 from connector.model import Gap
-from connector.outbox import Outbox
-from connector.parts import Parts, StreamPlan
-from connector.rebuild import Rebuild
+from connector.stream.outbox import Outbox
+from connector.stream.parts import Parts, StreamPlan
+from connector.stream.rebuild import Rebuild
 
 
 class Gaps:

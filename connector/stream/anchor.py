@@ -9,8 +9,8 @@ from connector import telemetry
 from connector.core.reconnect import Backoff
 from connector.errors import DialError
 from connector.model import Checkpoint, DialFailure, FailureKind, Token
-from connector.parts import Parts, StreamPlan
 from connector.ports import Snapshot
+from connector.stream.parts import Parts, StreamPlan
 
 DUE = "due"
 """Stands for the id of a snapshot that has not begun."""

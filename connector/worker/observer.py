@@ -13,10 +13,10 @@ import structlog
 
 from connector import telemetry
 from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
-from connector.board import Board
 from connector.core.poison import PoisonRate
 from connector.ports import LaneOwner
 from connector.web.metrics import Metrics
+from connector.worker.board import Board
 
 _SELDOM_S = 10.0
 

@@ -17,8 +17,8 @@ from connector.core.ledger import HoleState
 from connector.core.states import Close, Command, Dial, Ping, Pong, ReportDead, Rotated, Setback, Silent, State, Why
 from connector.errors import DialError
 from connector.model import FailureKind, Token
-from connector.parts import Parts, StreamPlan
 from connector.ports import Closed, Connection, FrameKind
+from connector.stream.parts import Parts, StreamPlan
 
 _SEQUENTIAL_S = 0.3  # a socket left unread by back-pressure may not hear the peer's answer to its close
 _TOO_BIG = Closed(1009, "frame too large")

@@ -15,13 +15,13 @@ import uuid
 from dataclasses import dataclass
 
 from connector import telemetry
-from connector.anchor import DUE, fetch_snapshot
 from connector.core.envelope import settled
 from connector.core.snapshot import SnapshotRecords
 from connector.model import Entry, Gap, TopicLimits
-from connector.outbox import Outbox, Place
-from connector.parts import Parts, StreamPlan
 from connector.ports import Snapshot
+from connector.stream.anchor import DUE, fetch_snapshot
+from connector.stream.outbox import Outbox, Place
+from connector.stream.parts import Parts, StreamPlan
 
 _CHUNK = 500
 _CHUNK_BYTES = 1_048_576

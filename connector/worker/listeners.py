@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from connector import plans
-from connector.assembly import Workshop
 from connector.management import Catalogue, Fleet
 from connector.web.cluster import Cluster
 from connector.web.connectors import Connectors
@@ -14,6 +12,8 @@ from connector.web.loggers import Loggers
 from connector.web.page import StatusPage
 from connector.web.probes import probe_routes
 from connector.web.server import Listener, tls_context
+from connector.worker import plans
+from connector.worker.assembly import Workshop
 
 
 async def open_listeners(

@@ -24,7 +24,6 @@ from connector.core.routing import Route, Router
 from connector.core.states import Policy
 from connector.kafka.client import KafkaClient
 from connector.kafka.topics import TopicPlan
-from connector.parts import StreamPlan
 from connector.platforms.websocket import SequencePlatform
 from connector.settings import (
     AuthSettings,
@@ -39,6 +38,7 @@ from connector.settings import (
     StreamSettings,
     TlsSettings,
 )
+from connector.stream.parts import StreamPlan
 
 _FIRST_CLOSE_CODE, _LAST_CLOSE_CODE = 1000, 4999  # RFC 6455 §7.4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from connector.parts import Parts, StreamPlan
+from connector.stream.parts import Parts, StreamPlan
 
 _MARGIN_S = 1.0
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from connector.buffer import ENTRY_OVERHEAD_BYTES
 from connector.model import Batch, Checkpoint, Entry
-from connector.parts import Parts, StreamPlan
+from connector.stream.buffer import ENTRY_OVERHEAD_BYTES
+from connector.stream.parts import Parts, StreamPlan
 
 _ROOM = 0.5
 

@@ -10,7 +10,6 @@ from random import Random
 
 from redis.exceptions import RedisError
 
-from connector import plans
 from connector.auth.client import Endpoint
 from connector.auth.redis_link import RedisLink
 from connector.auth.sealing import Seal
@@ -19,6 +18,7 @@ from connector.auth.token_store import TokenStore, token_keys
 from connector.ports import Clock
 from connector.settings import AuthSettings, RedisSettings
 from connector.settings.redis import decode_key
+from connector.worker import plans
 
 
 class TokenSharing:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from connector.board import Board
 from connector.core.fleet import LaneView, StreamView
 from connector.core.status import STATUS_KEY, Bulletins, Heard, LaneStatus, StreamStatus, decode, encode, owner_of
 from connector.errors import ControlUnavailableError
 from connector.management import Group, Place
 from connector.model import PositionChange, Target
 from connector.ports import Notices, StreamControl
+from connector.worker.board import Board
 
 _TICK_S = 1.0
 _ASK_AGAIN_S = 2.0

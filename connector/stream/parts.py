@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from random import Random
 
 from connector import telemetry
-from connector.buffer import WorkerBuffer
 from connector.core.envelope import Envelope
 from connector.core.frames import FrameReader
 from connector.core.pointer import Lookup
@@ -16,6 +15,7 @@ from connector.core.states import Policy
 from connector.model import TopicLimits
 from connector.pace import DialPace
 from connector.ports import Clock, Sink, Source, TokenSource
+from connector.stream.buffer import WorkerBuffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,10 @@ from random import Random
 import structlog
 from confluent_kafka.admin import AdminClient
 
-from connector import plans
-from connector.board import Board
-from connector.buffer import WorkerBuffer
-from connector.catalogue import Catalogue
 from connector.core.boundary import CommitBudget
 from connector.core.desired import Place
 from connector.core.frames import FrameReader
 from connector.core.relocation import Relocation, moving
-from connector.fault_guard import FaultGuard
-from connector.fleet import GroupFleet, Own
 from connector.kafka.client import KafkaClient
 from connector.kafka.control import ControlLog
 from connector.kafka.group import GroupReader
@@ -30,18 +24,24 @@ from connector.kafka.services import LaneServices
 from connector.kafka.writer import LaneWriter
 from connector.lane_streams import StreamMakers
 from connector.model import Batch, DesiredState
-from connector.observer import CountedOwner, Observer
 from connector.pace import DialPace
-from connector.parts import Parts, Shared
-from connector.peer_watch import PeerWatch
-from connector.pipeline import StreamPipeline
-from connector.platform_clients import PlatformClients
 from connector.platforms.websocket import SequenceSource
 from connector.ports import Clock, Lane
 from connector.settings import Settings, difference
+from connector.stream.buffer import WorkerBuffer
+from connector.stream.fault_guard import FaultGuard
+from connector.stream.parts import Parts, Shared
+from connector.stream.pipeline import StreamPipeline
 from connector.supervisor import Supervisor
-from connector.topic_watch import TopicWatch
 from connector.web.metrics import Metrics
+from connector.worker import plans
+from connector.worker.board import Board
+from connector.worker.catalogue import Catalogue
+from connector.worker.fleet import GroupFleet, Own
+from connector.worker.observer import CountedOwner, Observer
+from connector.worker.peer_watch import PeerWatch
+from connector.worker.platform_clients import PlatformClients
+from connector.worker.topic_watch import TopicWatch
 
 _LEAVE_S = 5.0
 _LET_GO_S = 2.0
