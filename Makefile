@@ -1,5 +1,5 @@
 # The project's verbs. Each makes its own environment; nothing is needed but Python >= 3.11 and make
-# (for the tests also Docker, or a JDK >= 17 with Maven; test-tools needs Redis, nginx, Go, npm, kcat and Chromium).
+# (for the tests also Docker, or a JDK >= 17 with Maven; test-tools needs Redis, nginx, Go, npm, kcat, Chromium, promtool).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

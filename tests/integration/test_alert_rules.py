@@ -122,6 +122,7 @@ def _promtool(directory: Path, tests: list[dict[str, Any]]) -> None:
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize("scenario", _SCENARIOS)
 def test_alert_fires_in_its_scenario_and_no_other_does(scenario: str, tmp_path: Path) -> None:
     """Things go wrong after 20 to 25 minutes; looked at after 33."""
@@ -139,6 +140,7 @@ def test_every_alert_has_a_scenario() -> None:
     assert {rule["alert"] for rule in rules} == {alert for _, alert in _SCENARIOS.values() if alert}
 
 
+@pytest.mark.tools
 def test_dashboard_queries_are_promql(tmp_path: Path) -> None:
     """Each is parsed and evaluated, on nothing."""
     names = {"$__rate_interval": "5m", "$job": ".*", "$stream": ".*"}
