@@ -2,8 +2,8 @@
 
 A scenario with tokens and faults mostly waits; one after the other, a hundred of them take an hour. A test marked with
 :func:`together` is a *voice*: the first of them starts all that were selected, a few at a time, on the session's event
-loop, and each awaits its own. Their modules say ``pytestmark = pytest.mark.asyncio(loop_scope="session")`` and follow
-one another by name, since that loop runs only while one of its tests does.
+loop, and each awaits its own. Their modules say ``pytestmark = pytest.mark.asyncio(loop_scope="session")`` and are
+named ``test_stream_*``, so that they follow one another: that loop runs only while one of its tests does.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ class Stage:
 
 def together(voice: Voice) -> Voice:
     """Mark a test as a voice; its first argument is the :class:`Stage`."""
+    if "test_stream_" not in voice.__module__:
+        raise ValueError(f"{voice.__module__} has voices and is not named test_stream_*: others would stand still")
 
     @functools.wraps(voice)
     async def report(stage: Stage, **arguments: object) -> None:
