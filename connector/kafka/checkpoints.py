@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import orjson
 from confluent_kafka import (
@@ -16,11 +15,12 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from connector.core.checkpoint import LANES_KEY, decode
 from connector.errors import CheckpointVersionError
 from connector.kafka.client import KafkaClient
+from connector.kafka.offsets import end_offsets
 from connector.model import Checkpoint
 
 _POLL_S = 0.1
@@ -99,17 +99,8 @@ class LaneCheckpoints:
         return dict(self._streams)
 
     def _high_watermark(self) -> int:
-        # a client that knew the partition before its leader moved gets FENCED_LEADER_EPOCH for half a minute
-        admin = AdminClient(self._client.common())  # kept until the answer is here, which else never comes
-        offsets = admin.list_offsets(
-            {self._partition: OffsetSpec.latest()},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_REQUEST_S,
-        )
-        try:
-            return int(offsets[self._partition].result(2 * _REQUEST_S).offset)
-        except FutureTimeoutError as error:
-            raise KafkaException(f"no offsets of {self._partition.topic} within {2 * _REQUEST_S:g} s") from error
+        at = (self._partition.topic, self._partition.partition)
+        return end_offsets(AdminClient(self._client.common()), [at], IsolationLevel.READ_UNCOMMITTED)[at]
 
     def _position(self, consumer: Consumer) -> int:
         position = consumer.position([self._partition])[0].offset

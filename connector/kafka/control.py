@@ -25,12 +25,13 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from connector.core.desired import BY_GAP, RESERVED, Place, Request, decode, encode, granted
 from connector.core.transaction import Cure, cure
 from connector.errors import ControlUnavailableError
 from connector.kafka.client import KafkaClient, describe, error_name
+from connector.kafka.offsets import end_offsets
 from connector.model import DesiredState, PositionChange, Target
 
 _POLL_S = 0.1
@@ -174,15 +175,9 @@ class ControlLog:
     def _end(self) -> dict[int, int]:
         """Partition → the last stable offset: who acknowledged a request had it committed before."""
         admin = AdminClient(self._client.common())
-        partitions = self._partitions(admin)
-        if not partitions:
-            return {}
-        asked = admin.list_offsets(
-            {TopicPartition(self._topic, number): OffsetSpec.latest() for number in partitions},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_REQUEST_S,
-        )
-        return {at.partition: int(answer.result(2 * _REQUEST_S).offset) for at, answer in asked.items()}
+        places = [(self._topic, number) for number in self._partitions(admin)]
+        ends = end_offsets(admin, places, IsolationLevel.READ_COMMITTED)
+        return {partition: offset for (_, partition), offset in ends.items()}
 
     def _partitions(self, admin: AdminClient) -> list[int]:
         topic = admin.list_topics(self._topic, timeout=_REQUEST_S).topics.get(self._topic)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from connector.core.checkpoint import written_since
 from connector.core.transaction import Cure
 from connector.kafka.checkpoints import LaneCheckpoints
 from connector.kafka.client import KafkaClient, describe
+from connector.kafka.offsets import end_offsets
 from connector.kafka.services import LaneServices
 from connector.kafka.transactor import Doubt, Transactor
 from connector.model import Checkpoint
@@ -118,19 +118,14 @@ def unfinished(client: KafkaClient, partitions: Mapping[str, int]) -> list[Topic
 
     Raises Doubt where Kafka does not answer.
     """
-    admin = AdminClient(client.common())  # kept until the answers are here, which else never come
-    latest = {
-        TopicPartition(topic, p): OffsetSpec.latest() for topic, count in partitions.items() for p in range(count)
-    }
-    asked = [
-        admin.list_offsets(latest, isolation_level=isolation, request_timeout=_REQUEST_S)
-        for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-    ]
+    admin = AdminClient(client.common())
+    places = [(topic, partition) for topic, count in partitions.items() for partition in range(count)]
     try:
-        stable, ends = ({at: f.result(2 * _REQUEST_S).offset for at, f in answers.items()} for answers in asked)
-    except (KafkaException, FutureTimeoutError) as error:
+        stable = end_offsets(admin, places, IsolationLevel.READ_COMMITTED)
+        ends = end_offsets(admin, places, IsolationLevel.READ_UNCOMMITTED)
+    except KafkaException as error:
         raise Doubt("open transactions", Cure.RENEW, describe(error)) from error
-    return [at for at, offset in stable.items() if offset < ends[at]]
+    return [TopicPartition(*at) for at, offset in stable.items() if offset < ends[at]]
 
 
 def _names(partitions: Iterable[TopicPartition]) -> str:

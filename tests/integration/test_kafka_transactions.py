@@ -272,66 +272,61 @@ def test_successor_ends_the_open_transaction_of_a_dead_predecessor(site: Site) -
     assert site.judge(range(1, 6)).held
 
 
+def _left_open(site: Site) -> Producer:
+    """A predecessor's producer, in a transaction behind five committed events."""
+    with site.rig(limits={site.topic: TopicLimits(4)}) as rig:
+        rig.submit(range(1, 6))
+        rig.committed(5)
+    producer = Producer(site.client.producer(0, []))
+    producer.init_transactions(PATIENCE_S)
+    producer.begin_transaction()
+    return producer
+
+
+def _forgotten_with(site: Site, broker: MavenBroker, producer: Producer, checkpoint: Checkpoint) -> None:
+    """The checkpoint is the last that came in the open transaction, whose end Kafka forgets."""
+    producer.produce(site.client.checkpoints_topic, encode(checkpoint, "dead", 0), "s", partition=0)
+    assert producer.flush(PATIENCE_S) == 0
+    forget(site.bootstrap, site.client.transactional_id(0))
+    broker.kill()
+    producer.purge()
+    broker.start()
+
+
+def _goes_on_behind(site: Site, position: int) -> None:
+    """The next owner ends it, and is behind this position; at last each event is there once."""
+    with LaneRig(site, limits={site.topic: TopicLimits(4)}) as rig:
+        rig.wait_state("blocked")
+        assert rig.opened()["s"].position == position
+        rig.submit(range(6, 10))
+        rig.committed(9)
+    assert site.judge(range(1, 10)).held
+
+
 def test_transaction_that_kafka_forgot_to_end_is_aborted_by_the_next_owner(
     site: Site, lane_broker: MavenBroker
 ) -> None:
     """Readers and the lane would wait for it for ever; ended, what was in it is written again."""
-    limits = {site.topic: TopicLimits(4)}
-    with site.rig(limits=limits) as rig:
-        rig.submit(range(1, 6))
-        rig.committed(5)
-    client = site.client
-    forgotten = Producer(client.producer(0, []))
-    forgotten.init_transactions(PATIENCE_S)
-    forgotten.begin_transaction()
+    producer = _left_open(site)
     for position in range(6, 9):
         event = entry(site.topic, position)
-        forgotten.produce(site.topic, event.value, event.key, headers=event.headers)
-    late = encode(Checkpoint("s", position=8), "dead", 0)
-    forgotten.produce(client.checkpoints_topic, late, "s", partition=0)
-    assert forgotten.flush(PATIENCE_S) == 0
-    forget(site.bootstrap, client.transactional_id(0))
-    lane_broker.kill()
-    forgotten.purge()
-    lane_broker.start()
-    with LaneRig(site, limits=limits) as rig:
-        rig.wait_state("blocked")
-        assert rig.opened()["s"].position == 5
-        rig.submit(range(6, 10))
-        rig.committed(9)
-    assert site.judge(range(1, 10)).held
+        producer.produce(site.topic, event.value, event.key, headers=event.headers)
+    _forgotten_with(site, lane_broker, producer, Checkpoint("s", position=8))
+    _goes_on_behind(site, 5)
 
 
 def test_transaction_that_kafka_ended_in_part_is_committed_by_the_next_owner(
     site: Site, lane_broker: MavenBroker
 ) -> None:
     """Its events are there for every reader; aborting its checkpoint would write them twice."""
-    limits = {site.topic: TopicLimits(4)}
-    with site.rig(limits=limits) as rig:
-        rig.submit(range(1, 6))
-        rig.committed(5)
-    client, written = site.client, DeliveryReports()
-    forgotten = Producer(client.producer(0, []))
-    forgotten.init_transactions(PATIENCE_S)
-    forgotten.begin_transaction()
+    producer, written = _left_open(site), DeliveryReports()
     for position in range(6, 9):
         event = entry(site.topic, position)
-        forgotten.produce(site.topic, event.value, event.key, headers=event.headers, on_delivery=written.of("s"))
-    forgotten.commit_transaction(PATIENCE_S)  # the part that Kafka did end
-    forgotten.begin_transaction()
-    late = encode(Checkpoint("s", position=8, offsets=written.offsets["s"]), "dead", 0)
-    forgotten.produce(client.checkpoints_topic, late, "s", partition=0)
-    assert forgotten.flush(PATIENCE_S) == 0
-    forget(site.bootstrap, client.transactional_id(0))
-    lane_broker.kill()
-    forgotten.purge()
-    lane_broker.start()
-    with LaneRig(site, limits=limits) as rig:
-        rig.wait_state("blocked")
-        assert rig.opened()["s"].position == 8
-        rig.submit(range(6, 10))
-        rig.committed(9)
-    assert site.judge(range(1, 10)).held
+        producer.produce(site.topic, event.value, event.key, headers=event.headers, on_delivery=written.of("s"))
+    producer.commit_transaction(PATIENCE_S)  # the part that Kafka did end
+    producer.begin_transaction()
+    _forgotten_with(site, lane_broker, producer, Checkpoint("s", position=8, offsets=written.offsets["s"]))
+    _goes_on_behind(site, 8)
 
 
 def test_stream_that_starts_again_is_told_where_and_what_it_had_handed_over_is_forgotten(site: Site) -> None:
