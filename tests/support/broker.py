@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.support.finder import find_engine, first_that_works
 from tests.support.maven_broker import BrokerUnavailableError, MavenBroker
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _IMAGE: Final = "confluentinc/cp-kafka:7.9.0"
-_ENGINE_TIMEOUT_S: Final = 3.0
 _ADMIN_TIMEOUT_S: Final = 15.0
 _HELP: Final = (
     "These tests need a Kafka broker. Install a JDK >= 17 and Maven (apt-get install openjdk-17-jre-headless maven), "
@@ -74,18 +73,12 @@ def fresh_name(prefix: str) -> str:
 
 
 def _start_one(directory: Path, stack: contextlib.ExitStack) -> str:
-    failures: list[str] = []
     attempts: dict[str, Callable[[], str]] = {
         "container": lambda: _container(stack, fetch=False),
         "Maven": lambda: _maven(directory, stack),
         "container, its image fetched": lambda: _container(stack, fetch=True),
     }
-    for name, attempt in attempts.items():
-        try:
-            return attempt()
-        except BrokerUnavailableError as exc:
-            failures.append(f"  {name}: {exc}")
-    return pytest.fail("\n".join([_HELP, *failures]), pytrace=False)
+    return first_that_works(_HELP, attempts)
 
 
 def _maven(directory: Path, stack: contextlib.ExitStack) -> str:
@@ -96,7 +89,7 @@ def _maven(directory: Path, stack: contextlib.ExitStack) -> str:
 
 
 def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:
-    _find_engine(with_image=not fetch)
+    find_engine(_IMAGE, fetch=fetch)
     from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415  # it looks for an engine on import
 
     container = KafkaContainer(_IMAGE).with_kraft()
@@ -113,17 +106,6 @@ def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:
     except Exception as exc:  # whatever its HTTP, Docker and wait libraries raise, another way may work
         raise BrokerUnavailableError(f"it did not start: {exc}") from exc
     return str(container.get_bootstrap_server())
-
-
-def _find_engine(*, with_image: bool) -> None:
-    """Ask the command line, not the library: that one leaves a socket open where no engine answers."""
-    question = ["docker", "image", "inspect", _IMAGE] if with_image else ["docker", "info"]
-    try:
-        subprocess.run(question, capture_output=True, text=True, check=True, timeout=_ENGINE_TIMEOUT_S)
-    except subprocess.CalledProcessError as exc:
-        raise BrokerUnavailableError(f"{' '.join(question)}: {exc.stderr.strip()}") from exc
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise BrokerUnavailableError(f"no container engine: {exc}") from exc
 
 
 def _check(bootstrap: str) -> None:

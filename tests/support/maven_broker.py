@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.support.endtxn_proxy import EndTxnProxy
+from tests.support.finder import UnavailableError
 from tests.support.processes import Child, listening
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ _DEFAULTS: Final = {
 }
 
 
-class BrokerUnavailableError(Exception):
+class BrokerUnavailableError(UnavailableError):
     """No broker can be had here; the message says what is missing and how to get it."""
 
 

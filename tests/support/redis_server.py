@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.support.finder import UnavailableError, find_engine, first_that_works
 from tests.support.maven_broker import free_ports
 from tests.support.processes import Child
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _IMAGE: Final = "redis:7.4-alpine"
 _PORT: Final = 6379
-_ENGINE_TIMEOUT_S: Final = 3.0
 _START_S: Final = 20.0
 _HELP: Final = (
     "These tests need a Redis. Install one (apt-get install redis-server), or have a container engine with the image "
@@ -35,7 +34,7 @@ _HELP: Final = (
 )
 
 
-class RedisUnavailableError(Exception):
+class RedisUnavailableError(UnavailableError):
     """No Redis can be had in this way."""
 
 
@@ -122,26 +121,16 @@ def _start_one(directory: Path, stack: contextlib.ExitStack) -> str:
         server.start()
         return server.url
 
-    failures: list[str] = []
     attempts: dict[str, Callable[[], str]] = {
         "container": lambda: _container(stack, fetch=False),
         "redis-server": local,
         "container, its image fetched": lambda: _container(stack, fetch=True),
     }
-    for name, attempt in attempts.items():
-        try:
-            return attempt()
-        except RedisUnavailableError as exc:
-            failures.append(f"  {name}: {exc}")
-    return pytest.fail("\n".join([_HELP, *failures]), pytrace=False)
+    return first_that_works(_HELP, attempts)
 
 
 def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:
-    question = ["docker", "info"] if fetch else ["docker", "image", "inspect", _IMAGE]
-    try:
-        subprocess.run(question, capture_output=True, text=True, check=True, timeout=_ENGINE_TIMEOUT_S)
-    except (OSError, subprocess.SubprocessError) as exc:
-        raise RedisUnavailableError(f"{' '.join(question)}: {exc}") from exc
+    find_engine(_IMAGE, fetch=fetch)
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415  # it looks for an engine on import
 
     container = DockerContainer(_IMAGE).with_exposed_ports(_PORT)
