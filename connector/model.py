@@ -59,10 +59,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterId:
-    """Identity of an unreadable item: the ``ordinal``-th after the last readable position, with these bytes."""
+    """Identity of an unreadable item: the ``ordinal``-th after the last readable position, with these bytes.
+
+    ``covers``: it stands for a position, the ``ordinal``-th after that one.
+    """
 
     ordinal: int
     sha256: str
+    covers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +118,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """One record to write, and where its stream stands once it is written.
 
     ``position``: everything up to it is accounted for. ``ordinal``: 0, or for a dead letter its number among the
-    unreadable items after ``position``, with their hash in ``sha256``. ``snapshot_records``: how many records of a
-    snapshot stand behind ``position``, up to this one. ``timestamp_ms`` is the record's,
-    ``event_time_ms`` the platform's unclamped one. One is made for each event: a struct takes a quarter of a named
-    tuple's time, and the garbage collector need not look at it.
+    unreadable items after ``position``, with their hash in ``sha256``; ``covers``: it stands for the position
+    ``position + ordinal``. ``snapshot_records``: how many records of a snapshot stand behind ``position``, up to this
+    one. ``timestamp_ms`` is the record's, ``event_time_ms`` the platform's unclamped one. One is made for each event: a
+    struct takes a quarter of a named tuple's time, and the garbage collector need not look at it.
     """
 
     position: int
@@ -131,6 +135,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     sha256: str = ""
     snapshot_records: int = 0
     partition: int = ANY_PARTITION
+    covers: bool = False
 
     def mark(self, epoch: int) -> Mark:
         """Where the stream stands once this is written."""

@@ -15,7 +15,7 @@ from connector.core.instants import read_time
 from connector.core.recovery import StreamRecovery
 from connector.errors import PrerequisiteError
 from connector.kafka.client import KafkaClient
-from connector.model import Checkpoint
+from connector.model import Checkpoint, DeadLetterId
 from connector.settings import StreamSettings
 
 _OPEN_TRANSACTION_S = 45.0
@@ -85,11 +85,11 @@ class _Records:
             return
         with suppress(ValueError, KeyError):  # a record that the bridge did not write
             epoch = int(headers["epoch"])
-            if "covers" in headers:
-                stream.accounted((epoch, int(headers["covers"])))
+            if "position" in headers:
+                stream.accounted((epoch, int(headers["position"])))
             else:
-                after = (epoch, int(headers["after_position"]))
-                stream.dead_letter(after, int(headers["ordinal"]), headers["sha256"].decode())
+                letter = DeadLetterId(int(headers["ordinal"]), headers["sha256"].decode(), "covers" in headers)
+                stream.dead_letter((epoch, int(headers["after_position"])), letter)
 
 
 def _headers(message: Message) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
+from typing import Any
 
 import orjson
 
@@ -32,7 +33,9 @@ def encode(checkpoint: Checkpoint, worker: str, now_ms: int) -> bytes:
             "event_time": _text(checkpoint.event_time_ms),
             "complete_until": _text(checkpoint.complete_until_ms),
             "offsets": checkpoint.offsets,
-            "dead_letters_since": [{"ordinal": d.ordinal, "sha256": d.sha256} for d in checkpoint.dead_letters],
+            "dead_letters_since": [
+                {"ordinal": d.ordinal, "sha256": d.sha256, "covers": d.covers} for d in checkpoint.dead_letters
+            ],
             "snapshot": {"id": checkpoint.snapshot_id, "records": checkpoint.snapshot_records},
             "stopped": checkpoint.stopped,
             "command_id": checkpoint.command_id,
@@ -61,7 +64,7 @@ def decode(value: bytes) -> Checkpoint:
         event_time_ms=_ms(fields.get("event_time")),
         complete_until_ms=_ms(fields.get("complete_until")),
         offsets={t: {int(p): o for p, o in by_partition.items()} for t, by_partition in fields["offsets"].items()},
-        dead_letters=tuple(DeadLetterId(d["ordinal"], d["sha256"]) for d in fields.get("dead_letters_since", ())),
+        dead_letters=tuple(map(_dead_letter, fields.get("dead_letters_since", ()))),
         snapshot_id=snapshot.get("id"),
         snapshot_records=snapshot.get("records", 0),
         stopped=fields.get("stopped", False),
@@ -109,7 +112,7 @@ def _advance_over(known: Checkpoint, batch: Batch) -> Checkpoint:
     last = batch.entries[-1]
     event_time_ms = next((e.event_time_ms for e in reversed(batch.entries) if e.event_time_ms is not None), None)
     behind = list(takewhile(lambda e: e.position == last.position and _is_behind(e), reversed(batch.entries)))
-    dead_letters = [DeadLetterId(e.ordinal, e.sha256) for e in reversed(behind) if e.sha256]
+    dead_letters = [DeadLetterId(e.ordinal, e.sha256, e.covers) for e in reversed(behind) if e.sha256]
     if len(behind) == len(batch.entries) and (known.epoch, known.position or 0) == (batch.epoch, last.position):
         dead_letters = [*known.dead_letters, *dead_letters]
     return replace(
@@ -133,6 +136,10 @@ def _is_behind(entry: Entry) -> bool:
 
 def _later(one_ms: int | None, other_ms: int | None) -> int | None:
     return max((ms for ms in (one_ms, other_ms) if ms is not None), default=None)
+
+
+def _dead_letter(fields: Mapping[str, Any]) -> DeadLetterId:
+    return DeadLetterId(fields["ordinal"], fields["sha256"], fields.get("covers", False))
 
 
 def _text(time_ms: int | None) -> str | None:

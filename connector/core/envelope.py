@@ -143,7 +143,16 @@ class Envelope:
             headers.append(("covers", str(step.covers)))
         value = raw[: dead_letter.MAX_BYTES]
         return Entry(
-            step.after, step.ordinal, self._dead_letters, stream, value, headers, self._now_ms, None, sha256=digest
+            step.after,
+            step.ordinal,
+            self._dead_letters,
+            stream,
+            value,
+            headers,
+            self._now_ms,
+            None,
+            sha256=digest,
+            covers=step.covers is not None,
         )
 
     def gap(self, gap: Gap) -> Entry:

@@ -74,26 +74,25 @@ class History(Generic[Item]):
         first = self._holes.first
         if first is None:
             return
-        begin, end = (self.high or 0) + 1, first.event.position - 1
-        if first.previous == self.high and first.unreadable > end - begin:
+        missing = first.event.position - (self.high or 0) - 1
+        if first.previous == self.high and first.unreadable >= missing:
             self._holes.remove(first.event.position)  # some of them are noise, but nothing says that any is lost
-            self._accept(first.event, end - begin + 1)
+            self._accept(first.event, missing)
         else:
-            self._release_unread()
-            self._unread.passed()
-            gap = Gap(self.epoch, begin, end, self.max_time_ms, first.event.time_ms, first.reason)
-            self._steps.append(GapFound(gap))
-            self.high = end
+            self._skip(first.event.position - 1, first.event.time_ms, first.reason)
         self._drain()
 
-    def _skip(self, reason: GapReason) -> None:
-        """Account for the next position as a gap of its own."""
+    def _skip(self, last: int, time_ms: int | None, reason: GapReason) -> None:
+        """Account for the next positions up to the last as a gap; ``time_ms``: of what follows it."""
+        first = self._next()
         self._release_unread()
         self._unread.passed()
-        position = (self.high or 0) + 1
-        self._steps.append(GapFound(Gap(self.epoch, position, position, self.max_time_ms, None, reason)))
-        self.high = position
-        self._drain()
+        self._steps.append(GapFound(Gap(self.epoch, first, last, self.max_time_ms, time_ms, reason)))
+        self.high = last
+
+    def _next(self) -> int:
+        """The first position that nothing accounts for."""
+        return (self.high or 0) + self._unread.covered + 1
 
     def _begin_epoch(self, reason: GapReason, first: Deliver[Item] | None) -> None:
         """Account for all that is there, then for a new sequence from its first event on; None: from any."""

@@ -141,7 +141,8 @@ class Ledger(History[Item]):
         view = self._view_of.get(socket)
         if view is None or self.high is None or view.after != self.high or self._holes.first is not None:
             return False
-        self._skip(GapReason.OVERSIZE)
+        self._skip(self._next(), None, GapReason.OVERSIZE)
+        self._drain()
         self._settle()
         return True
 
@@ -164,13 +165,16 @@ class Ledger(History[Item]):
             return self._step_back(view, event)
         if view.leaps and position < view.after:
             self._doubt_leaps(view, position)
+        if self._unread.covered and (self.high or 0) < position < self._next():
+            view.ordinal += 1  # readable this time
+            return Verdict.DUPLICATE
         if seen:
             view.moved_to(position)
             return Verdict.DUPLICATE
         if self._back is not None and view.stepped_back and position > self._holes.top():
             self._refute(self._back)
         missing = position - self.high - 1 if self._contiguous and self.high is not None else 0
-        if missing == 0 or self._is_covered(view, position, missing):
+        if missing <= self._unread.covered or self._is_covered(view, position, missing):
             shown = view.hashes if self._holes else None
             view.moved_to(position)
             self._accept(event, missing, shown)

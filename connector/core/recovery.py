@@ -20,7 +20,7 @@ class StreamRecovery:
     _timed: tuple[Place, int] | None = None
     _complete_until_ms: int | None = None
     _offsets: dict[str, dict[int, int]] = field(default_factory=dict)
-    _letters: dict[Place, dict[int, str]] = field(default_factory=dict)
+    _letters: dict[Place, dict[int, DeadLetterId]] = field(default_factory=dict)
 
     def event(self, at: Place, time_ms: int | None) -> None:
         """An event record; ``time_ms`` is its ``ce_time``."""
@@ -35,13 +35,13 @@ class StreamRecovery:
         of_topic[partition] = max(offset, of_topic.get(partition, -1))
 
     def accounted(self, at: Place) -> None:
-        """A gap up to and including a position, or a dead letter that stands for one."""
+        """A gap up to and including a position, or a dead letter of a record that Kafka did not take."""
         self._at = max(self._at, at)
 
-    def dead_letter(self, after: Place, ordinal: int, sha256: str) -> None:
+    def dead_letter(self, after: Place, letter: DeadLetterId) -> None:
         """An unreadable item behind a position."""
         self._at = max(self._at, after)
-        self._letters.setdefault(after, {})[ordinal] = sha256
+        self._letters.setdefault(after, {})[letter.ordinal] = letter
 
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint that belongs to these records; None where there are none."""
@@ -56,5 +56,5 @@ class StreamRecovery:
             event_time_ms=None if self._timed is None else self._timed[1],
             complete_until_ms=self._complete_until_ms,
             offsets=self._offsets,
-            dead_letters=tuple(DeadLetterId(ordinal, sha256) for ordinal, sha256 in behind)[-REMEMBERED:],
+            dead_letters=tuple(letter for _, letter in behind)[-REMEMBERED:],
         )

@@ -18,11 +18,16 @@ REMEMBERED = 1000
 
 
 class Unreadables(Generic[Item]):
-    """What waits after each position, and what became due already after the last one accounted for."""
+    """What waits after each position, and what became due already after the last one accounted for.
+
+    ``covered``: so many positions after that one are known to be accounted for by what became due. Only a checkpoint
+    between them and the next event can say so.
+    """
 
     def __init__(self, recorded: Sequence[DeadLetterId]) -> None:
         self._due: deque[str] = deque((letter.sha256 for letter in recorded), maxlen=REMEMBERED)
         self._numbered = recorded[-1].ordinal if recorded else 0
+        self.covered = max((letter.ordinal for letter in recorded if letter.covers), default=0)
         self._waiting: dict[int, list[tuple[str, Item]]] = {}
 
     def __bool__(self) -> bool:
@@ -90,4 +95,4 @@ class Unreadables(Generic[Item]):
     def passed(self) -> None:
         """The stream went on: what was due belongs to a former position."""
         self._due.clear()
-        self._numbered = 0
+        self._numbered = self.covered = 0

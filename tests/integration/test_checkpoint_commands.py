@@ -83,7 +83,7 @@ def test_rebuild_knows_gaps_and_dead_letters(group: Group, tmp_path: Path) -> No
     assert _run(group, tmp_path, "checkpoint", "rebuild").exit_code == 0
     (checkpoint,) = _checkpoints(group, tmp_path)
     assert (checkpoint["epoch"], checkpoint["position"]) == (0, "4")
-    assert checkpoint["dead_letters_since"] == [{"ordinal": 1, "sha256": "ab" * 32}]
+    assert checkpoint["dead_letters_since"] == [{"ordinal": 1, "sha256": "ab" * 32, "covers": False}]
     again = _run(group, tmp_path, "checkpoint", "rebuild")
     assert (again.exit_code, "kept as it was" in again.output) == (0, True), again.output
     assert _checkpoints(group, tmp_path) == [checkpoint]

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from connector.core.checkpoint import advance
 from connector.core.recovery import StreamRecovery
-from connector.model import Batch, Checkpoint, Entry
+from connector.model import Batch, Checkpoint, DeadLetterId, Entry
 
 _ITEMS = st.lists(
-    st.tuples(st.sampled_from(["event", "unreadable", "covered", "gap", "epoch"]), st.integers(0, 2)), max_size=25
+    st.tuples(st.sampled_from(["event", "unreadable", "refused", "gap", "epoch"]), st.integers(0, 2)), max_size=25
 )
-"""What comes, and for events in which partition."""
+"""What comes, and in which partition an event, or whether an unreadable item stands for a position."""
 
 
 @given(_ITEMS, st.randoms(use_true_random=False))
 def test_recovered_is_committed(items: list[tuple[str, int]], chance: Random) -> None:
-    """Events, dead letters behind a position and for one, gaps, new epochs; told in any order."""
+    """Events, dead letters behind a position and in the place of one, gaps, new epochs; told in any order."""
     committed = Checkpoint("wfm", position=0)
     recovery = StreamRecovery("wfm")
     epoch, position, ordinal = 0, 0, 0
@@ -34,9 +34,9 @@ def test_recovered_is_committed(items: list[tuple[str, int]], chance: Random) ->
         written: dict[str, dict[int, int]] = {}
         if kind == "unreadable":
             ordinal += 1
-            digest = f"{number:064x}"
-            entry = Entry(position, ordinal, "d", "wfm", b"", [], 0, None, digest)
-            tellings.append(partial(recovery.dead_letter, (epoch, position), ordinal, digest))
+            letter = DeadLetterId(ordinal, f"{number:064x}", covers=partition > 0)
+            entry = Entry(position, ordinal, "d", "wfm", b"", [], 0, None, letter.sha256, covers=letter.covers)
+            tellings.append(partial(recovery.dead_letter, (epoch, position), letter))
         else:
             position, ordinal = position + (3 if kind == "gap" else 1), 0
             time_ms = number if kind == "event" else None

@@ -321,6 +321,44 @@ def test_unreadable_items_of_a_checkpoint_are_known() -> None:
     assert (letter.after, letter.ordinal, letter.covers) == (1, 3, 4)
 
 
+@pytest.mark.parametrize(
+    ("words", "due"),
+    [
+        ("4", ["4"]),
+        ("1 ?a ?b 4", ["4"]),
+        ("?a ?b ?c 5", ["?c=4", "5"]),
+        ("2 3 4", ["4"]),
+        ("2 ?b 4", ["4"]),
+        ("2 ?b ?c 5", ["?c=4", "5"]),
+        ("?a ?b ?noise 4", ["?noise", "4"]),
+    ],
+)
+def test_positions_that_a_checkpoints_dead_letters_cover_are_accounted_for(words: str, due: list[str]) -> None:
+    """They never come again, readable or not, and no gap is recorded over them."""
+    letters = (DeadLetterId(1, "h?a", covers=True), DeadLetterId(2, "h?b", covers=True))
+    desk = Desk(Checkpoint("s", position=1, dead_letters=letters))
+    assert desk.shows(words) == due
+
+
+@pytest.mark.parametrize(("words", "reason"), [("7", "retention"), ("1 ?a ?b 7", "jump")])
+def test_gap_behind_positions_that_are_covered(words: str, reason: str) -> None:
+    """It begins behind them."""
+    letters = (DeadLetterId(1, "h?a", covers=True), DeadLetterId(2, "h?b", covers=True))
+    desk = Desk(Checkpoint("s", position=1, dead_letters=letters))
+    assert desk.shows(words) == []
+    assert desk.ledger.hole() is HoleState.PROBE
+    assert desk.proves() == [f"gap 4-6 {reason}", "7"]
+
+
+def test_frame_too_large_behind_positions_that_are_covered() -> None:
+    """It is the next one's."""
+    desk = Desk(Checkpoint("s", position=1, dead_letters=(DeadLetterId(1, "h?a", covers=True),)))
+    assert desk.shows("?a") == []
+    assert desk.ledger.skip_oversize(1)
+    assert desk.due() == ["gap 3-3 oversize"]
+    assert desk.shows("4") == ["4"]
+
+
 def test_more_unreadable_items_than_are_remembered() -> None:
     """The first of them are counted instead of compared."""
     letters = tuple(DeadLetterId(n, f"h?{n}") for n in range(3, REMEMBERED + 3))

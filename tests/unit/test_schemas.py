@@ -28,7 +28,7 @@ EXAMPLES: dict[Kind, dict[str, Any]] = {
         "event_time": "2026-03-01T08:15:30.123Z",
         "complete_until": "2026-03-01T08:15:30.123Z",
         "offsets": {"ccaas.events": {"0": 99, "11": 0}},
-        "dead_letters_since": [{"ordinal": 1, "sha256": _SHA}],
+        "dead_letters_since": [{"ordinal": 1, "sha256": _SHA, "covers": False}],
         "snapshot": {"id": "s-1", "records": 7},
         "stopped": False,
         "command_id": None,
