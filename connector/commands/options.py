@@ -31,7 +31,7 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _streams_for_shell(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def streams_for_shell(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of the streams in the file that ``-c`` names, for the shell's completion: no fault of it is told."""
     from connector.settings.yaml_file import YamlFaultError, read_yaml
 
@@ -52,7 +52,7 @@ def stream_option(*, required: bool = False, multiple: bool = False, what: str =
         required=required,
         multiple=multiple,
         metavar="NAME",
-        shell_complete=_streams_for_shell,
+        shell_complete=streams_for_shell,
         help=what,
     )
 
@@ -75,7 +75,7 @@ def stream_of(settings: Settings, name: str) -> StreamSettings:
     """The stream of that name; raises ConfigurationError with the names there are."""
     streams = {stream.name: stream for stream in settings.streams}
     if name not in streams:
-        raise ConfigurationError(f"--stream {name}: the configuration has {', '.join(sorted(streams))}")
+        raise ConfigurationError(f"stream {name}: the configuration has {', '.join(sorted(streams))}")
     return streams[name]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+from connector.commands.steering import control_log
 from connector.core.desired import is_pending
 from connector.errors import ConfigurationError, ControlUnavailableError, NotStoppedError, PrerequisiteError
 from connector.kafka.checkpoints import LaneCheckpoints
 from connector.kafka.client import KafkaClient
-from connector.kafka.control import ControlLog
 from connector.model import Checkpoint, PositionChange, Target
 
 _BY = "ccaas-bridge checkpoint"
@@ -25,23 +25,19 @@ def ask(client: KafkaClient, stream: str, change: PositionChange, *, idle: bool)
     try:
         asyncio.run(_ask(client, stream, change, idle=idle))
     except NotStoppedError as error:
-        raise ConfigurationError(f"{error}; stop it first: PUT /connectors/{stream}/stop of the API") from error
+        raise ConfigurationError(f"{error}; stop it first: ccaas-bridge streams stop {stream}") from error
     except ControlUnavailableError as error:
         raise PrerequisiteError(str(error)) from error
 
 
 async def _ask(client: KafkaClient, stream: str, change: PositionChange, *, idle: bool) -> None:
-    control = ControlLog(client, asyncio.get_running_loop().call_soon_threadsafe, lambda _stream: None)
-    control.start()
-    try:
+    async with control_log(client) as control:
         await asyncio.to_thread(control.catch_up)
         former = control.desired(stream).target
         target = Target.STOPPED if idle else None
         await control.request(stream, by=_BY, target=target, change=change)
         if idle:  # the change stays to be made, by the worker that starts
             await control.request(stream, by=_BY, target=former)
-    finally:
-        await asyncio.to_thread(control.stop)
 
 
 def done(client: KafkaClient, lane: int, stream: str, change: PositionChange) -> Checkpoint:

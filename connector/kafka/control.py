@@ -1,8 +1,9 @@
 """The control topic: what every stream is to do, and workers' notices (CONTRACT.md "Topics", KAFKA.md 17).
 
-Followed to its end on a thread of its own. A request is read-modify-write in a transaction under one transactional id:
+Followed to its end on a thread of its own. Requests are read-modify-write in a transaction under one transactional id:
 its init fences whoever else is in the middle of one, then the topic is read to its end, and the commit succeeds only
-if nobody began after us. So each request is granted on what the former left, and none is lost.
+if nobody began after us. So each request is granted on what the former left, and none is lost. Requests that come
+while a transaction is under way share the next one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -29,7 +31,7 @@ from confluent_kafka.admin import AdminClient
 
 from connector.core.desired import BY_GAP, RESERVED, Place, Request, decode, encode, granted
 from connector.core.transaction import Cure, cure
-from connector.errors import ControlUnavailableError
+from connector.errors import BridgeError, ControlUnavailableError, NotStoppedError
 from connector.kafka.client import KafkaClient, describe, error_name
 from connector.kafka.offsets import end_offsets
 from connector.model import DesiredState, PositionChange, Target
@@ -48,6 +50,15 @@ def _go_on() -> None:
     return
 
 
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A request that waits. It may be written twice: its ids are its own, so that the second time changes nothing."""
+
+    stream: str
+    request: Request
+    outcome: DesiredState | BridgeError | None = None
+
+
 class ControlLog:
     """Implements :class:`connector.ports.StreamControl` and :class:`connector.ports.Notices`."""
 
@@ -63,7 +74,8 @@ class ControlLog:
         self._positions: dict[int, int] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._one_request = asyncio.Lock()
+        self._one_write = asyncio.Lock()
+        self._waiting: list[_Asked] = []
         self._notices: Producer | None = None
 
     # ------------------------------------------------------------------ from the event loop
@@ -109,8 +121,19 @@ class ControlLog:
                 return
 
     async def _ask(self, stream: str, request: Request) -> DesiredState:
-        async with self._one_request:
-            return await asyncio.to_thread(self._write, stream, request)
+        asked = _Asked(stream, request)
+        self._waiting.append(asked)
+        try:
+            await asyncio.sleep(0)  # who asks for a thousand streams in one turn of the loop has one transaction
+            async with self._one_write:
+                if asked.outcome is None:
+                    waiting = [each for each in self._waiting if each.outcome is None]
+                    await asyncio.to_thread(self._write, waiting)
+        finally:
+            self._waiting.remove(asked)
+        if isinstance(asked.outcome, BridgeError):
+            raise asked.outcome
+        return asked.outcome or self.desired(stream)
 
     def publish(self, key: str, value: bytes | None) -> None:
         """See :class:`connector.ports.Notices`."""
@@ -128,30 +151,44 @@ class ControlLog:
 
     # ------------------------------------------------------------------ requests
 
-    def _write(self, stream: str, request: Request) -> DesiredState:
+    def _write(self, waiting: Sequence[_Asked]) -> None:
         """Until it is done or time is over. Of a commit whose outcome is unknown the next try reads what came of it."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return self._try_to_write(stream, request)
+                self._try_to_write(waiting)
             except (KafkaException, SystemError) as error:
                 if time.monotonic() > deadline or cure(error_name(error))[0] in (Cure.TOPIC, Cure.FORBIDDEN):
-                    why = f"what stream {stream} is to do cannot be written to {self._topic}: {describe(error)}"
-                    raise ControlUnavailableError(why) from error
+                    streams = f"stream {waiting[0].stream} is" if len(waiting) == 1 else f"{len(waiting)} streams are"
+                    why = f"what {streams} to do cannot be written to {self._topic}: {describe(error)}"
+                    for asked in waiting:
+                        asked.outcome = ControlUnavailableError(why)
+                    return
+            else:
+                return
             time.sleep(random.uniform(0, _POLL_S))  # noqa: S311 - so that two workers do not fence each other for ever
 
-    def _try_to_write(self, stream: str, request: Request) -> DesiredState:
+    def _try_to_write(self, waiting: Sequence[_Asked]) -> None:
         producer = Producer(self._client.control_writer())
         producer.init_transactions(_REQUEST_S)
         self.catch_up()
-        now = self.desired(stream)
-        desired = granted(now, request, time.time_ns() // 1_000_000)
-        if desired != now:
+        former = {asked.stream: self.desired(asked.stream) for asked in waiting}
+        desired = dict(former)
+        outcomes: list[DesiredState | BridgeError] = []
+        for asked in waiting:
+            try:
+                desired[asked.stream] = granted(desired[asked.stream], asked.request, time.time_ns() // 1_000_000)
+                outcomes.append(desired[asked.stream])
+            except NotStoppedError as error:
+                outcomes.append(error)
+        if changed := [now for now in desired.values() if now != former[now.stream]]:
             producer.begin_transaction()
-            producer.produce(self._topic, encode(desired), stream)
+            for now in changed:
+                producer.produce(self._topic, encode(now), now.stream)
             producer.commit_transaction(_REQUEST_S)
             self.catch_up()
-        return self.desired(stream)
+        for asked, outcome in zip(waiting, outcomes, strict=True):
+            asked.outcome = outcome
 
     # ------------------------------------------------------------------ following
 

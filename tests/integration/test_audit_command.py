@@ -112,4 +112,4 @@ def test_unknown_stream_exits_2(group: Group, tmp_path: Path) -> None:
     """And names those there are."""
     result = _audit(group, tmp_path, "--stream", "wmf")
     assert result.exit_code == 2
-    assert "--stream wmf: the configuration has wfm" in result.stderr
+    assert "stream wmf: the configuration has wfm" in result.stderr

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connector.errors import ControlUnavailableError, NotStoppedError
 from connector.model import Target
 from tests.support.chorus import Stage, together
+from tests.support.fleet import say
 from tests.support.operators import Operator
 from tests.support.scenario import STREAM, Scenario, platform
 
@@ -75,6 +76,32 @@ async def test_restart_opens_the_stream_again_once(stage: Stage) -> None:
         await it.opened(3)
         await it.flowing(50)
         assert it.count("opens") == 3
+        await it.finish()
+
+
+@together
+async def test_many_streams_are_told_at_once_in_few_transactions(stage: Stage) -> None:
+    """Three hundred requests at one moment: one transaction. Those of another process meanwhile are not lost."""
+    names = [f"s{i}" for i in range(300)]
+    async with (
+        Scenario(stage, platform(rate=100)) as it,
+        Operator(it.kafka, it.group) as operator,
+        Operator(it.kafka, it.group) as other,
+    ):
+        await it.ready()
+        before = await it.end_of(f"{it.group}.control")
+        await asyncio.gather(
+            *(operator.set(name, Target.PAUSED) for name in names), other.restart(STREAM), other.restart("s7")
+        )
+        written = await it.end_of(f"{it.group}.control") - before
+        assert {operator.control.desired(name).target for name in names} == {Target.PAUSED}
+        await it.until(lambda: other.control.desired("s7").target is Target.PAUSED, "the other hears of it")
+        assert operator.control.desired("s7").restart_id
+        say(f"{len(names) + 2} requests: {written} offsets, records and markers")
+        assert written < len(names) + 20, "a transaction's marker takes an offset too"
+        with pytest.raises(NotStoppedError):
+            await asyncio.gather(operator.set("s1", Target.STOPPED), operator.move("s2", 5), operator.move("s1", 5))
+        assert operator.control.desired("s1").change is not None, "one that is refused takes no other with it"
         await it.finish()
 
 
@@ -217,24 +244,55 @@ async def test_a_missing_control_topic_keeps_no_stream_from_running(stage: Stage
         await it.finish()
 
 
+async def _command(it: Scenario, *words: str) -> tuple[int | None, str]:
+    """``ccaas-bridge`` with these words and the worker's configuration; its exit code, and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "connector",
+        *words,
+        "-c",
+        str(it.directory / "bridge.yaml"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+@together
+async def test_streams_are_steered_from_the_command_line(stage: Stage) -> None:
+    """All of them, some by name; a name that is none, or no name at all, changes nothing."""
+    async with Scenario(stage, platform(rate=100), {"name": STREAM}, {"name": "crm"}) as it:
+        await it.ready()
+        await it.flowing(20)
+        assert await _command(it, "streams", "pause", "--all") == (
+            0,
+            "2 streams are told; ccaas-bridge streams shows what they do\n",
+        )
+        await it.until(lambda: not it.open_sockets() and not it.open_sockets("crm"), "the sockets closed")
+        for words in (["crm", "nope"], [], ["crm", "--all"]):
+            code, told = await _command(it, "streams", "resume", *words)
+            assert code == 2, told
+        assert (await _command(it, "streams", "resume", "crm"))[0] == 0
+        await it.flowing(20, "crm")
+        assert not it.open_sockets()
+        opens = len(it.sockets("crm"))
+        assert (await _command(it, "streams", "restart", "crm"))[0] == 0
+        await it.until(lambda: len(it.sockets("crm")) > opens, "another socket")
+        assert (await _command(it, "streams", "stop", STREAM))[0] == 0
+        assert (await _command(it, "streams", "resume", STREAM))[0] == 0
+        await it.flowing(20)
+        await it.finish()
+
+
 @together
 async def test_position_is_set_from_the_command_line(stage: Stage) -> None:
     """Refused while the stream runs; made by its owner while it is stopped; kept for the next worker if none runs."""
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
-        config = str(it.directory / "bridge.yaml")
 
         async def change(verb: str, *arguments: str) -> tuple[int | None, str]:
-            words = ["checkpoint", verb, "-c", config, "--stream", STREAM, *arguments]
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "connector",
-                *words,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            output, _ = await process.communicate()
-            return process.returncode, output.decode()
+            return await _command(it, "checkpoint", verb, "--stream", STREAM, *arguments)
 
         await it.ready()
         await it.flowing(60)

@@ -1,5 +1,6 @@
-"""Everything at once: kills, freezes past the session, rolling restarts, a broker that restarts, dropped sockets and
-revoked tokens, while tokens rotate; drawn from a seed, judged stream by stream.
+"""Everything at once, while tokens rotate; drawn from a seed, judged stream by stream.
+
+Kills, freezes past the session, rolling restarts, a broker that restarts, dropped sockets, revoked tokens.
 
 ``CCAAS_TEST_STORM_S`` makes it longer, ``CCAAS_TEST_SEED`` repeats a run's choices.
 """

@@ -123,6 +123,11 @@ def unfinished(bootstrap: str, topics: Collection[str]) -> bool:
     return _ends(bootstrap, topics, IsolationLevel.READ_COMMITTED) != _ends(bootstrap, topics)
 
 
+def end_of(bootstrap: str, topic: str) -> int:
+    """The high watermarks of a topic's partitions, added up: how many records and markers were ever written."""
+    return sum(_ends(bootstrap, [topic]).values())
+
+
 def _ends(
     bootstrap: str, topics: Collection[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
 ) -> dict[tuple[str, int], int]:

@@ -31,7 +31,7 @@ from connector.simulator.world import OpenSocket
 from tests.support.bridge_process import BridgeProcess, Configuration, configuration
 from tests.support.broker import fresh_name
 from tests.support.chorus import Stage
-from tests.support.ledger import Record, read, unfinished
+from tests.support.ledger import Record, end_of, read, unfinished
 from tests.support.verdict import Expected, GapSeen, Mark, StreamVerdict, judge
 from tests.support.watch import CheckpointFollower
 
@@ -341,6 +341,10 @@ class Scenario:
     async def records(self, *topics: str) -> tuple[Record, ...]:
         """Everything a read_committed reader finds in these topics."""
         return await asyncio.to_thread(read, self.kafka, topics)
+
+    async def end_of(self, topic: str) -> int:
+        """The high watermarks of a topic's partitions, added up."""
+        return await asyncio.to_thread(end_of, self.kafka, topic)
 
     def write(self, topic: str, key: str, value: bytes) -> None:
         """Write one record, as a stranger; blocks."""
