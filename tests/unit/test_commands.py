@@ -22,11 +22,11 @@ _LINE = re.compile(r"(?:^|/)ccaas-bridge +([a-z][^\n>|#`]*)")
 
 
 def _leaves(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group) or command.invoke_without_command:
+        yield name, command
     if isinstance(command, click.Group):
         for inner, each in command.commands.items():
             yield from _leaves(f"{name} {inner}", each)
-    else:
-        yield name, command
 
 
 def _command(name: str) -> click.Command:
