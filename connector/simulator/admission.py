@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from typing import Any
 
+from connector.simulator.answers import Answer, token_reply, troubled_reply
 from connector.simulator.faults import TokenTrouble
 from connector.simulator.ledger import SocketRecord
 from connector.simulator.session import Session
 from connector.simulator.stream import PositionGoneError
-from connector.simulator.tokens import Denied, IssuedToken, Refused
+from connector.simulator.tokens import Denied, IssuedToken
 from connector.simulator.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer; ``body`` is sent as JSON, or as HTML where it is text."""
-
-    status: int
-    body: dict[str, Any] | str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-_GARBAGE = "<html><body><h1>Welcome</h1></body></html>"
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def authorize(world: World, authorization: str | None) -> IssuedToken | Answer:
@@ -82,41 +67,21 @@ def token_answer(
     world: World, authorization: str | None, form: Mapping[str, str], audiences: Sequence[str] = ()
 ) -> Answer:
     """The answer to an undisturbed token request; ``audiences``: what assertions may call the endpoint."""
-    answer = world.tokens.request(authorization, form, world.platform_now(), audiences)
-    if not isinstance(answer, Refused):
-        world.ledger.counts["tokens"] += 1
-        return Answer(200, answer[1], _NO_STORE)
-    world.ledger.counts["token_429" if answer.status == 429 else "token_errors"] += 1  # noqa: PLR2004 - HTTP
-    headers = dict(_NO_STORE)
-    if answer.retry_after_s is not None:
-        headers["Retry-After"] = str(answer.retry_after_s)
-    if answer.status == 401:  # noqa: PLR2004 - HTTP
-        headers["WWW-Authenticate"] = 'Basic realm="simulator"'
-    return Answer(answer.status, {"error": answer.error, "error_description": answer.description}, headers)
+    found = world.tokens.request(authorization, form, world.platform_now(), audiences)
+    return _counted(world, token_reply(found))
 
 
 def troubled_answer(world: World, trouble: TokenTrouble) -> Answer | None:
     """The answer of a token endpoint in trouble; None where it is only slow."""
-    if trouble.kind == "slow":
-        return None
-    world.ledger.counts["token_429" if trouble.kind == "429" else "token_errors"] += 1
-    headers = dict(_NO_STORE)
-    wait_s = trouble.retry_after_s
-    if wait_s is None and trouble.kind == "429":
-        wait_s = 1.0
-    if wait_s is not None:
-        date = formatdate(world.platform_now() + wait_s, usegmt=True)
-        headers["Retry-After"] = date if trouble.http_date else str(math.ceil(wait_s))
-    if trouble.kind == "401":
-        headers["WWW-Authenticate"] = 'Basic realm="simulator"'
-    answers = {
-        "429": Answer(429, {"error": "rate_limited"}, headers),
-        "invalid_grant": Answer(400, {"error": "invalid_grant"}, headers),
-        "401": Answer(401, {"error": "invalid_client"}, headers),
-        "500": Answer(500, {"error": "server_error"}, headers),
-        "garbage": Answer(200, _GARBAGE, headers),
-    }
-    return answers[trouble.kind]
+    answer = troubled_reply(trouble, world.platform_now())
+    return None if answer is None else _counted(world, answer, troubled=True)
+
+
+def _counted(world: World, answer: Answer, *, troubled: bool = False) -> Answer:
+    succeeded = answer.status == 200 and not troubled  # noqa: PLR2004 - HTTP
+    name = "tokens" if succeeded else "token_429" if answer.status == 429 else "token_errors"  # noqa: PLR2004 - HTTP
+    world.ledger.counts[name] += 1
+    return answer
 
 
 def _refuse(world: World, answer: Answer) -> Answer:

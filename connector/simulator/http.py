@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
-from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
 
 import orjson
 from aiohttp import web
-from pydantic import ValidationError, validate_call
 
 from connector.simulator import report
-from connector.simulator.admission import Answer, admit, authorize, token_answer, troubled_answer
+from connector.simulator.admission import admit, authorize, token_answer, troubled_answer
+from connector.simulator.answers import Answer
 from connector.simulator.controls import CONTROLS, Controls
+from connector.simulator.desk import ControlDesk, json_response, respond
 from connector.simulator.ledger import lost
 from connector.simulator.session import Ending, Session
 from connector.simulator.snapshots import troubled_snapshot
@@ -35,10 +32,11 @@ class HttpSide:
         self._controls = controls
         self._world: World = controls.world
         self._stopping = asyncio.Event()
-        self._calls: dict[str, Callable[..., Any]] = {name: validate_call(getattr(controls, name)) for name in CONTROLS}
+        self._desk = ControlDesk(controls, CONTROLS)
 
     def application(self) -> web.Application:
-        """A fresh application with all routes."""
+        """A fresh application with all routes, for a life that begins."""
+        self._stopping.clear()
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
         app.add_routes(
             [
@@ -49,7 +47,7 @@ class HttpSide:
                 web.get("/summary/{channel}", self._summary),
                 web.get("/_ctl/stats", self._stats),
                 web.get("/_ctl/ledger", self._ledger),
-                web.post("/_ctl/{name}", self._control),
+                web.post("/_ctl/{name}", self._desk.call),
             ]
         )
         app.on_response_prepare.append(self._stamp)
@@ -76,20 +74,20 @@ class HttpSide:
         if trouble is not None:
             troubled = troubled_answer(self._world, trouble)
             if troubled is not None:
-                return _respond(troubled)
+                return respond(troubled)
             await self._pause(trouble.delay_s)
         if request.content_type != _FORM:
-            return _respond(Answer(400, {"error": "invalid_request", "error_description": f"{_FORM} is wanted"}))
+            return respond(Answer(400, {"error": "invalid_request", "error_description": f"{_FORM} is wanted"}))
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         origin = str(request.url.origin())
         audiences = (origin, f"{origin}/token")
         answer = token_answer(self._world, request.headers.get("Authorization"), form, audiences)
         self._world.nudge()  # where a new token revokes the old ones, their sockets must close
-        return _respond(answer)
+        return respond(answer)
 
     async def _discovery(self, request: web.Request) -> web.Response:
         origin = str(request.url.origin())
-        return _json({"issuer": origin, "token_endpoint": f"{origin}/token", "grant_types_supported": GRANTS})
+        return json_response({"issuer": origin, "token_endpoint": f"{origin}/token", "grant_types_supported": GRANTS})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         channel = request.match_info["channel"]
@@ -98,11 +96,11 @@ class HttpSide:
             await self._pause(stalled_until_s - self._world.now())
         ws = web.WebSocketResponse(autoping=False, autoclose=False, compress=False)
         if not ws.can_prepare(request):
-            return _respond(Answer(426, {"code": "upgrade.required"}, {"Upgrade": "websocket"}))
+            return respond(Answer(426, {"code": "upgrade.required"}, {"Upgrade": "websocket"}))
         asked = request.query.get(self._world.settings.position_name)
         admitted = admit(self._world, channel, request.headers.get("Authorization"), asked)
         if isinstance(admitted, Answer):
-            return _respond(admitted)
+            return respond(admitted)
         await self._serve(request, ws, admitted)
         return ws
 
@@ -112,7 +110,7 @@ class HttpSide:
         close_code = world.board.close_code_on_open(session.log.name, world.now())
         if close_code is not None:
             session.order = Ending(close_code, "closed on open by order")
-        opened: ServerSocket | None = None
+        opened: ServerSocket[Session] | None = None
         try:
             writer = await ws.prepare(request)
             if transport is not None:
@@ -133,53 +131,20 @@ class HttpSide:
     async def _summary(self, request: web.Request) -> web.StreamResponse:
         token = authorize(self._world, request.headers.get("Authorization"))
         if isinstance(token, Answer):
-            return _respond(token)
+            return respond(token)
         self._world.ledger.counts["snapshots"] += 1
         channel = request.match_info.get("channel") or request.query.get("channel")
         body = report.snapshot(self._world, channel or next(iter(self._world.streams), "default"))
         trouble = self._world.board.snapshot_trouble(self._world.now())
         if trouble is None:
-            return _json(body)
+            return json_response(body)
         return await troubled_snapshot(request, trouble, orjson.dumps(body, default=list), self._pause)
 
     async def _stats(self, _request: web.Request) -> web.Response:
-        return _json(self._controls.stats())
+        return json_response(self._controls.stats())
 
     async def _ledger(self, request: web.Request) -> web.Response:
         stream = request.query.get("stream")
         if not stream:
-            return _respond(Answer(400, {"error": "stream is missing"}))
-        return _json(self._controls.ledger(stream))
-
-    async def _control(self, request: web.Request) -> web.Response:
-        call = self._calls.get(request.match_info["name"])
-        if call is None:
-            return _respond(Answer(404, {"error": "unknown control", "known": list(CONTROLS)}))
-        try:
-            return _json({"result": call(**await _arguments(request))})
-        except ValidationError as invalid:
-            return _respond(Answer(400, {"error": invalid.errors(include_url=False, include_context=False)}))
-        except (orjson.JSONDecodeError, binascii.Error, TypeError) as malformed:
-            return _respond(Answer(400, {"error": f"malformed arguments: {malformed}"}))
-
-
-async def _arguments(request: web.Request) -> dict[str, Any]:
-    """Query and JSON body together; ``data_base64`` stands for ``data`` that is not text."""
-    arguments: dict[str, Any] = dict(request.query)
-    if request.can_read_body:
-        arguments.update(orjson.loads(await request.read()))
-    encoded = arguments.pop("data_base64", None)
-    if encoded is not None:
-        arguments["data"] = base64.b64decode(encoded, validate=True)
-    return arguments
-
-
-def _json(value: Any) -> web.Response:  # noqa: ANN401 - whatever JSON can hold
-    return web.Response(body=orjson.dumps(value, default=list), content_type="application/json")
-
-
-def _respond(answer: Answer) -> web.Response:
-    if isinstance(answer.body, str):
-        return web.Response(text=answer.body, status=answer.status, headers=answer.headers, content_type="text/html")
-    body = orjson.dumps(answer.body, default=str)
-    return web.Response(body=body, status=answer.status, headers=answer.headers, content_type="application/json")
+            return respond(Answer(400, {"error": "stream is missing"}))
+        return json_response(self._controls.ledger(stream))

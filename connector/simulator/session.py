@@ -78,6 +78,9 @@ class Session:
         self.slot, data = self.log.burst(self.slot, head)
         return data
 
+    def hear(self, text: str) -> None:
+        """A text message of the client: these platforms do not listen."""
+
     def repeat(self, count: int) -> None:
         """Send the last events of this socket once more."""
         first = max(self.first_slot, self.slot - count)

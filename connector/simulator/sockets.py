@@ -10,12 +10,13 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from connector.simulator.ledger import CloseParty, CloseRecord, lost
-from connector.simulator.session import Ending, Rest, Session
+from connector.simulator.session import Ending, Rest
 from connector.simulator.wire import Opcode, close_frame, frame
 
 _SHORTEST_REST_S = 0.001
@@ -50,12 +51,37 @@ class Alarm:
             self._sleeper.set_result(None)
 
 
-class ServerSocket:
-    """Shell around a session; implements ``world.OpenSocket``. ``expiry``: it ended because its token had died."""
+class SocketSession(Protocol):
+    """What decides for a socket. ``frozen_until_s``: until then nothing is sent or answered."""
+
+    frozen_until_s: float
+
+    def frozen(self, now_s: float) -> bool:
+        """Whether nothing may be sent or answered."""
+        ...
+
+    def ending(self, now_s: float) -> Ending | Rest:
+        """Whether the socket is to be closed now, or when to ask again."""
+        ...
+
+    def sending(self, now_s: float) -> bytes | Rest:
+        """The frames to send next, which count as sent, or when to ask again."""
+        ...
+
+    def hear(self, text: str) -> None:
+        """A text message of the client."""
+        ...
+
+
+_SessionT = TypeVar("_SessionT", bound="SocketSession")
+
+
+class ServerSocket(Generic[_SessionT]):
+    """Shell around a session. ``expiry``: it ended because its token had died."""
 
     def __init__(
         self,
-        session: Session,
+        session: _SessionT,
         ws: web.WebSocketResponse,
         writer: AbstractStreamWriter,
         transport: asyncio.Transport,
@@ -142,6 +168,9 @@ class ServerSocket:
             if message.type is WSMsgType.PING:
                 if self._close is None and not self._transport.is_closing():
                     self._transport.write(frame(Opcode.PONG, message.data))
+            elif message.type is WSMsgType.TEXT:
+                self.session.hear(message.data)
+                self.nudge()
             elif message.type is WSMsgType.CLOSE:
                 self._answer_close(message.data or _NO_STATUS, message.extra or "")
                 return

@@ -140,7 +140,7 @@ class TokenOffice:
 
     def _encode(self, client: str, jti: int, now_s: float) -> str:
         if self._settings.opaque_tokens:
-            return hashlib.blake2b(f"{jti}/{now_s}".encode(), key=self._key, digest_size=24).hexdigest()
+            return hashlib.blake2b(f"{client}/{jti}/{now_s}".encode(), key=self._key, digest_size=24).hexdigest()
         life_s = self._settings.token_life_s
         issued_s = int(now_s) if float(life_s).is_integer() else round(now_s, 3)
         claims = {"sub": client, "jti": str(jti), "iat": issued_s, "exp": issued_s + _whole(life_s)}
@@ -149,13 +149,14 @@ class TokenOffice:
     def _authenticated(self, authorization: str | None, form: Mapping[str, str]) -> bool:
         """Whether the client proved who it is, by Basic or in the body (RFC 6749 §2.3.1)."""
         if authorization is not None:
-            credentials = _basic(authorization)
+            credentials = basic_credentials(authorization)
         else:
             credentials = (form.get("client_id", ""), form.get("client_secret", ""))
         return credentials == (self._settings.client_id, self.client_secret)
 
 
-def _basic(authorization: str) -> tuple[str, str] | None:
+def basic_credentials(authorization: str) -> tuple[str, str] | None:
+    """Name and secret of a Basic ``Authorization`` header (RFC 6749 §2.3.1); None where it is none."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None

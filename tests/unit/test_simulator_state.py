@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from connector.simulator.admission import Answer, admit, token_answer, troubled_answer
+from connector.simulator.admission import admit, token_answer, troubled_answer
+from connector.simulator.answers import Answer
 from connector.simulator.controls import Controls
 from connector.simulator.faults import FaultBoard, Refusal, SnapshotTrouble, TokenTrouble, TokenTroubleKind
 from connector.simulator.ledger import Overlap, lost
