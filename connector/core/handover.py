@@ -230,6 +230,7 @@ class Handover(Dialling):
         if end == "new_silent":
             self._out.append(Close(new.id, CLOSE_NORMAL, "silent"))
             self._other = None
+            self._rotation.starved()
             self._redial(now, end, "the new socket delivers nothing, or not what is missing")
         elif end is not None:
             self._promote(now, end)

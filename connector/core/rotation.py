@@ -61,6 +61,10 @@ class Rotation:
         left_s = self._cut_at(active) - now
         return now + (max(_REDIAL_PACE_S, left_s / 8) if left_s > _REDIAL_PACE_S else max(0.0, left_s))
 
+    def starved(self) -> None:
+        """The new socket was open and showed nothing, while the old one delivered: twice in a row is a refusal too."""
+        self.refuses_second = self.refuses_second or self._redials > 0
+
     def settled(self) -> None:
         """One socket is left: the next redial is the first again."""
         self._redials = 0

@@ -241,6 +241,33 @@ def test_hole_where_a_second_socket_is_refused() -> None:
     assert dial.why is Why.PROBE
 
 
+def test_hole_where_a_second_socket_is_starved() -> None:
+    """It shows nothing although the first delivers; the second time, the only socket that does is given up for it."""
+    story = Story("token opened 5 suspected")
+    for _ in range(2):
+        for word in ("due", "opened", "event", "waiting"):
+            story.tell(word)
+        while story.state is State.OVERLAP:
+            story.tell("due")
+        story.tell("suspected")
+        assert (story.state, story.open) == (State.ROTATION_DUE, [1])
+    close, dial = story.tell("due")
+    assert close == Close(1, 1000, "asking again")
+    assert isinstance(dial, Dial)
+    assert (dial.why, len(story.dials())) == (Why.PROBE, 4)
+
+
+def test_rotation_whose_second_socket_is_starved() -> None:
+    """As one that is refused: asked for less and less, and the last moment is not missed."""
+    story = Story("token opened 3300 newer", CALM)
+    story.tell("due")
+    while story.state is not State.DIALING and len(story.dials()) < 100:
+        for word in ("opened", "event", "due", "due"):
+            story.tell(word)
+    assert len(story.dials()) < 50
+    assert 3598.0 <= story.dials()[-1][0] < 3600.0
+
+
 def test_hole_with_a_dead_token_waits_for_the_next() -> None:
     """However often it is told: nothing is dialled, and nothing flaps."""
     story = Story("token opened 5 suspected due fails401")
