@@ -13,7 +13,7 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.development
 	$(BIN)/python -m pytest -m "not tools"
 
-test-tools: $(VENV)/.development
+test-tools: $(VENV)/.development $(VENV)/.genesys
 	$(BIN)/python -m pytest -m tools
 
 style: $(VENV)/.development
@@ -75,6 +75,12 @@ $(VENV)/.development: pyproject.toml | $(VENV)/.pip
 $(VENV)/.supply: pyproject.toml | $(VENV)/.pip
 	$(PYTHON) -m venv --without-pip $(VENV)/supply
 	$(BIN)/python -m pip --python $(SUPPLY)/python install --quiet --group supply
+	@touch $@
+
+# Genesys's own SDK, for the test that holds the simulator against it.
+$(VENV)/.genesys: pyproject.toml | $(VENV)/.pip
+	$(PYTHON) -m venv --without-pip $(VENV)/genesys
+	$(BIN)/python -m pip --python $(VENV)/genesys/bin/python install --quiet --group genesys
 	@touch $@
 
 # The locked dependencies alone, as in the image.

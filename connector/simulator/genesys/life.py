@@ -109,7 +109,7 @@ class Life:
     def _observation(self, queue: str, step: str, time_ms: int) -> dict[str, Any]:
         self._waiting[queue] = self._waiting.get(queue, 0) + (1 if step == "acd.start" else -1)
         metrics = [{"metric": "oWaiting", "stats": {"count": self._waiting[queue]}}]
-        interval = f"{iso(time_ms - 1)}/{iso(time_ms)}"
+        interval = f"{iso(time_ms)}/{iso(time_ms)}"
         group = {"queueId": queue, "mediaType": "voice"}
         return {"group": group, "data": [{"interval": interval, "metrics": metrics}]}
 
