@@ -7,6 +7,7 @@ epoch on the *platform's* clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -233,6 +234,7 @@ class DesiredState:
 
     ``restart_id`` names the last restart asked for. ``change`` stays when it is done: the checkpoint's ``command_id``
     tells. ``halted_at``: epoch and position of the last stop by ``on_gap: stop``. ``by``: who asked last.
+    ``unknown``: what a newer version of the bridge wrote beside it, to be kept.
     """
 
     stream: str
@@ -242,3 +244,4 @@ class DesiredState:
     halted_at: tuple[int, int] | None = None
     by: str = ""
     updated_ms: int = 0
+    unknown: Mapping[str, object] = field(default_factory=dict)

@@ -26,6 +26,7 @@ BY_GAP = "on_gap: stop"
 
 Place = tuple[int, int]
 """Epoch and position."""
+_FIELDS = frozenset({"v", "stream", "state", "restart_id", "change", "halted_at", "updated_at", "by"})
 
 
 # ---------------------------------------------------------------------- the record
@@ -51,6 +52,7 @@ def encode(desired: DesiredState) -> bytes:
             "halted_at": None if halted_at is None else {"epoch": halted_at[0], "position": _text(halted_at[1])},
             "updated_at": rfc3339(desired.updated_ms),
             "by": desired.by,
+            **desired.unknown,
         }
     )
 
@@ -71,6 +73,7 @@ def decode(stream: str, value: bytes) -> DesiredState:
             _change(fields.get("change")),
             _place(fields.get("halted_at")),
             str(fields.get("by", "")),
+            unknown={name: fields[name] for name in fields.keys() - _FIELDS},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is malformed: {error!r}") from error

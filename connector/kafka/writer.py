@@ -84,7 +84,6 @@ class LaneWriter:
         except CheckpointVersionError as error:
             _log.error("lane %d is refused: %s", self.lane, error)
             self.state = f"refused: {error}"
-            self._services.post(self._services.listener.lane_refused, self.lane)
         finally:
             self._discard()
             self.ended.set()

@@ -6,14 +6,17 @@ code's own. Units are in the names.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from connector import __version__
+
+_M = TypeVar("_M", bound=MetricWrapperBase)
 
 _COMMIT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 30)
 _OVERLAP_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
@@ -26,6 +29,18 @@ class Described(NamedTuple):
     kind: str
     labels: tuple[str, ...]
     meaning: str
+
+
+class Children(dict[str, _M]):
+    """A metric's children by its only label, for what every batch counts: ``labels()`` is slow, and has a lock."""
+
+    def __init__(self, metric: _M) -> None:
+        super().__init__()
+        self._metric: _M = metric
+
+    def __missing__(self, label: str) -> _M:
+        child = self[label] = self._metric.labels(label)
+        return child
 
 
 class Metrics:

@@ -15,7 +15,7 @@ from connector import telemetry
 from connector.auth.events import TokenEvent, TokenGranted, TokenReportedDead, TokenRequestFailed
 from connector.core.poison import PoisonRate
 from connector.ports import LaneOwner
-from connector.web.metrics import Metrics
+from connector.web.metrics import Children, Metrics
 from connector.worker.board import Board
 
 _SELDOM_S = 10.0
@@ -58,6 +58,10 @@ class Observer:
         self._metrics = metrics
         self._board = board
         self._others = others
+        self._events, self._event_bytes = Children(metrics.events), Children(metrics.event_bytes)
+        self._buffer_events, self._buffer_bytes = Children(metrics.buffer_events), Children(metrics.buffer_bytes)
+        self._commits, self._position = Children(metrics.commits), Children(metrics.position)
+        self._complete_until, self._lag = Children(metrics.complete_until), Children(metrics.lag_seconds)
         self._states: dict[str, str] = {}
         self._poison: defaultdict[str, PoisonRate] = defaultdict(PoisonRate)
         self._last: dict[tuple[str, type[telemetry.Event]], tuple[float, int]] = {}
@@ -111,10 +115,10 @@ class Observer:
 
     def _read(self, event: telemetry.BatchRead) -> None:
         metrics, stream = self._metrics, event.stream
-        metrics.events.labels(stream).inc(event.events)
-        metrics.event_bytes.labels(stream).inc(event.size_bytes)
-        metrics.buffer_events.labels(stream).set(event.in_hand_events)
-        metrics.buffer_bytes.labels(stream).set(event.in_hand_bytes)
+        self._events[stream].inc(event.events)
+        self._event_bytes[stream].inc(event.size_bytes)
+        self._buffer_events[stream].set(event.in_hand_events)
+        self._buffer_bytes[stream].set(event.in_hand_bytes)
         if event.duplicates:
             metrics.duplicates.labels(stream).inc(event.duplicates)
         if event.clamped:
@@ -123,14 +127,14 @@ class Observer:
             metrics.redacted.labels(stream).inc(event.redacted)
 
     def _committed(self, event: telemetry.Committed) -> None:
-        metrics, stream = self._metrics, event.stream
-        metrics.commits.labels(stream).inc()
+        stream = event.stream
+        self._commits[stream].inc()
         if event.checkpoint.position is not None:
-            metrics.position.labels(stream).set(event.checkpoint.position)
+            self._position[stream].set(event.checkpoint.position)
         if event.checkpoint.complete_until_ms is not None:
-            metrics.complete_until.labels(stream).set(event.checkpoint.complete_until_ms / 1000)
+            self._complete_until[stream].set(event.checkpoint.complete_until_ms / 1000)
         if event.lag_s is not None:
-            metrics.lag_seconds.labels(stream).set(event.lag_s)
+            self._lag[stream].set(event.lag_s)
 
     def _count(self, event: telemetry.Event) -> None:  # noqa: C901, PLR0912 - one case an event, nothing else
         metrics, stream = self._metrics, event.stream
@@ -174,6 +178,8 @@ class Observer:
                 metrics.stream_faults.labels(stream).inc()
             case telemetry.StreamLeft():
                 metrics.forget(stream)
+                for gauge in (self._buffer_events, self._buffer_bytes, self._position, self._complete_until, self._lag):
+                    gauge.pop(stream, None)  # one that is set again must be a new one
                 self._states.pop(stream, None)
                 self._poison.pop(stream, None)
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.maven_broker import free_ports
 from tests.support.processes import Child
 
-_PROGRAM = Path(sys.executable).with_name("ccaas-bridge")
+_PROGRAM = (str(Path(sys.executable).with_name("ccaas-bridge")),)
 _PROBE_TIMEOUT_S = 2.0
 
 Configuration = dict[str, Any]
@@ -77,6 +77,7 @@ class BridgeProcess:
 
     def __init__(self, directory: Path, config: Configuration, *, name: str = "bridge") -> None:
         self.file = directory / f"{name}.yaml"
+        self.program: Sequence[str] = _PROGRAM
         self._log = directory / f"{name}.log"
         self._listen = str(config["http"]["listen"])
         self._child: Child | None = None
@@ -88,7 +89,7 @@ class BridgeProcess:
         """Start the process, with these environment variables besides ours; :meth:`ready` waits for it."""
         if self._child is not None and self._child.exit_code() is None:
             raise ValueError("the bridge runs already")
-        command = [str(_PROGRAM), "run", "-c", str(self.file)]
+        command = [*self.program, "run", "-c", str(self.file)]
         self._child = Child(command, self._log, env={**os.environ, **(env or {})})
 
     @property

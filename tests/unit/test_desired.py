@@ -54,9 +54,13 @@ def test_garbage_and_other_versions_say_what_is_wrong(value: bytes, message: str
         decode("wfm", value)
 
 
-def test_fields_of_the_future_are_ignored() -> None:
-    """As in every record of the bridge."""
-    assert decode("s", orjson.dumps({"v": 1, "stream": "s", "state": "paused", "of_the_future": 1})).target == "paused"
+def test_fields_of_the_future_are_kept() -> None:
+    """A worker of a newer version may have told the stream more; a request to an older one must not take it back."""
+    told = decode("s", orjson.dumps({"v": 1, "stream": "s", "state": "paused", "of_the_future": {"x": 1}}))
+    assert told.target is Target.PAUSED
+    asked = granted(told, Request("test", Target.RUNNING), 0)
+    assert asked.target is Target.RUNNING
+    assert orjson.loads(encode(asked))["of_the_future"] == {"x": 1}
 
 
 def test_a_request_changes_what_it_names_and_nothing_else() -> None:

@@ -137,6 +137,8 @@ def test_gauges_of_a_stream_that_left_are_gone(observer: Observer) -> None:
     assert _value(observer, "ccaas_lag_seconds", stream="t") == 0.5
     observer(telemetry.StreamState("s", "dialing", 0))
     assert _value(observer, "ccaas_stream_state", stream="s", state="dialing") == 1
+    observer(telemetry.Committed("s", Checkpoint("s", position=9), 1, 1, 0.25))
+    assert _value(observer, "ccaas_lag_seconds", stream="s") == 0.25
 
 
 def test_redis_shows_only_where_there_is_one(observer: Observer) -> None:
