@@ -218,6 +218,10 @@ class LaneListener(Protocol):
         """The topic is back; the stream goes on with what was in hand."""
         ...
 
+    def refused_record(self, stream: str, position: int) -> None:
+        """Kafka does not take a record at a position, or behind one; its dead letter takes its place."""
+        ...
+
     def lane_refused(self, lane: int) -> None:
         """The broker says that this worker does not own the lane; it is held until the group has spoken."""
         ...

@@ -158,6 +158,10 @@ class Supervisor:
         self.suspended.pop(stream, None)
         self._observe(telemetry.Restored(stream))
 
+    def refused_record(self, stream: str, position: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        self._observe(telemetry.DeadLettered(stream, position - 1, "refused"))
+
     def lane_refused(self, lane: int) -> None:
         """See :class:`connector.ports.LaneListener`."""
         self._hold(lane)

@@ -137,7 +137,7 @@ class Halted(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeadLettered(Event):
-    """An item could not be read and goes to the dead letters."""
+    """An item could not be read, or Kafka does not take a record (``refused``): it goes to the dead letters."""
 
     after: int
     reason: str

@@ -102,6 +102,7 @@ class Remedies:
                 return cut
             raise Doubt("dead letter", Cure.TOPIC, f"{topic} does not take a dead letter: {reason}")
         _log.warning("lane %d: position %d of %s is refused by Kafka: %s", self._lane, entry.position, stream, reason)
+        self._services.post(self._services.listener.refused_record, stream, entry.position)
         return refused(entry, stream, topic, reason)
 
     def restore_due(self) -> None:

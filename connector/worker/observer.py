@@ -34,7 +34,7 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.GapRecorded: (logging.ERROR, "gap recorded"),
     telemetry.Unanchored: (logging.ERROR, "no snapshot to begin at; the stream begins at the platform's present"),
     telemetry.SnapshotWritten: (logging.INFO, "snapshot written"),
-    telemetry.Poisoned: (logging.ERROR, "the platform sends much that cannot be read; look at the dead letters"),
+    telemetry.Poisoned: (logging.ERROR, "much cannot be read or written; look at the dead letters"),
     telemetry.Halted: (logging.ERROR, "stream stopped after a gap (on_gap: stop)"),
     telemetry.Told: (logging.INFO, "stream told what to do"),
     telemetry.Moved: (logging.WARNING, "position changed by an operator"),

@@ -90,6 +90,7 @@ def test_one_record_too_large_for_its_topic(site: Site, small_topic: str, size_b
         entries[16] = entry(small_topic, 17, value=b"x" * size_bytes)
         rig.hand(entries)
         rig.committed(20)
+        assert [position for _, position in rig.told.refused_records] == [17]
     assert site.judge([p for p in range(1, 21) if p != 17]).held
     ((position, letter),) = site.dead_letters().items()
     assert position == 17

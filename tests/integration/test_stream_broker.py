@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from connector.model import Target
 from tests.support.chaos import disturb
 from tests.support.chorus import Stage, together_with_broker
 from tests.support.maven_broker import MavenBroker
+from tests.support.operators import Operator
 from tests.support.scenario import STREAM, Scenario, platform
 from tests.support.seed import SEED, TOLD
 
@@ -181,3 +185,56 @@ async def test_memory_is_flat_while_kafka_is_stopped_and_the_platform_floods(sta
             await asyncio.to_thread(broker.start)
             await it.committed()
             await it.finish()
+
+
+@together_with_broker
+@pytest.mark.parametrize("way", ["control", "configuration"])
+async def test_stopped_and_started_in_mid_snapshot_while_kafka_is_away(stage: Stage, way: str) -> None:
+    """The half that is written stays without an end; once Kafka is back a whole one follows, and no event is lost."""
+    async with stage.own_broker(proxied=True) as broker:
+        stream = {"name": STREAM, "on_gap": "snapshot", "start": "snapshot"}
+        commit = {"max_events": 200, "max_per_second": 10}
+        async with (
+            Scenario(
+                stage,
+                platform(rate=50, retention_s=600),
+                stream,
+                kafka=broker.bootstrap,
+                worker_kafka=broker.proxy.bootstrap,
+                started=False,
+                commit=commit,
+            ) as it,
+            Operator(broker.bootstrap, it.group) as operator,
+        ):
+            it.simulator.snapshot_trouble("endless", 600.0, size_bytes=20_000 * 380)
+            await it.start()
+            await it.until(lambda: _snapshot_records(it) > 1000, "a snapshot that has begun")
+            if way == "control":
+                await operator.set(STREAM, Target.STOPPED)
+                await it.until(lambda: not it.open_sockets(), "the stop")
+                await asyncio.to_thread(broker.proxy.pause)
+                await operator.set(STREAM, Target.RUNNING)
+            else:
+                await asyncio.to_thread(broker.proxy.pause)
+                configured = json.loads(it.worker.file.read_text())
+                configured["streams"][0]["buffer"] = {"events": 777}
+                it.worker.file.write_text(json.dumps(configured))
+                await it.until(lambda: it.story("configuration taken up"), "the change")
+            assert not it.story("snapshot written")
+            await asyncio.to_thread(broker.proxy.cut)
+            await asyncio.sleep(3.0)
+            await asyncio.to_thread(broker.proxy.resume)
+            await it.until(lambda: it.story("snapshot written"), "a whole snapshot")
+            await it.flowing(20)
+            records = await it.records(it.topic)
+            begin = min(int(record.headers["ce_position"]) for record in records if "ce_sequence" in record.headers) - 1
+            await it.finish(begins={STREAM: begin})
+            marks = Counter((r.headers.get("ce_snapshotid"), r.headers["ce_type"].rpartition(b".")[2]) for r in records)
+            ends = [count for (_, kind), count in marks.items() if kind == b"end"]
+            begins = [count for (_, kind), count in marks.items() if kind == b"begin"]
+            assert (begins, ends) == ([4, 4], [4])
+
+
+def _snapshot_records(it: Scenario) -> int:
+    """How many records of a snapshot are committed."""
+    return int(((it.checkpoint() or {}).get("snapshot") or {}).get("records") or 0)

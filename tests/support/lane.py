@@ -70,6 +70,7 @@ class Told(News):
         self.commits: dict[str, Checkpoint] = {}
         self.suspended: dict[str, str] = {}
         self.refused: list[int] = []
+        self.refused_records: list[tuple[str, int]] = []
         self.mismatches: list[str] = []
         self.rewinds: list[Checkpoint] = []
         self.renounces: dict[str, tuple[Checkpoint | None, int]] = {}
@@ -97,6 +98,10 @@ class Told(News):
     def restored_stream(self, stream: str) -> None:
         """See :class:`connector.ports.LaneListener`."""
         self.tell(lambda: self.suspended.pop(stream))
+
+    def refused_record(self, stream: str, position: int) -> None:
+        """See :class:`connector.ports.LaneListener`."""
+        self.tell(lambda: self.refused_records.append((stream, position)))
 
     def lane_refused(self, lane: int) -> None:
         """See :class:`connector.ports.LaneListener`."""

@@ -274,6 +274,12 @@ async def test_what_keeps_a_worker_from_being_ready_is_said(world: World) -> Non
     assert "stream b is suspended: topic t: gone" in reasons
 
 
+async def test_refused_records_count_as_poison(world: World) -> None:
+    """They are told as dead letters, which the poison alert counts."""
+    world.supervisor.refused_record("a", 17)
+    assert world.events[-1] == telemetry.DeadLettered("a", 16, "refused")
+
+
 async def test_a_refused_lane_is_tried_again_if_the_group_still_gives_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
