@@ -1,7 +1,7 @@
 """TLS with a platform: authorities trusted beside the system's, and the client's own certificate.
 
 Streams stay open for months and certificates do not: the files are looked at before each new connection, and loaded
-again when they have changed.
+again when they have changed. An authority that is no longer in its file is not trusted any more.
 """
 
 from __future__ import annotations
@@ -24,16 +24,32 @@ class TlsFiles:
     key: Path | None = None
 
 
+class RenewableContext(ssl.SSLContext):
+    """Every new connection is made by ``present``; what an OpenSSL context was told to trust it trusts for ever."""
+
+    present: ssl.SSLContext
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - as the base class has it
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """See :meth:`ssl.SSLContext.wrap_bio`; asyncio's connections all begin with it."""
+        return self.present.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+
 class ClientTls:
     """The context of a platform's connections."""
 
     def __init__(self, files: TlsFiles) -> None:
         """Raises ``OSError`` (``ssl.SSLError`` is one) where a file cannot be used."""
-        self.context = ssl.create_default_context()
-        self.context.set_alpn_protocols(["http/1.1"])
+        self.context = RenewableContext(ssl.PROTOCOL_TLS_CLIENT)
         self._files = files
         self._stamps = self._stamped()
-        self._load()
+        self.context.present = self._loaded()
 
     def refresh(self) -> None:
         """Load the files again where they have changed; what cannot be used is told, and the former stay in force."""
@@ -41,19 +57,21 @@ class ClientTls:
             stamps = self._stamped()
             if stamps == self._stamps:
                 return
-            self._load()
+            self.context.present = self._loaded()
         except OSError as error:
             _log.error("renewed TLS files cannot be used, the former stay in force: %s", why(error))
         else:
             self._stamps = stamps
             _log.info("TLS files were renewed")
 
-    def _load(self) -> None:
-        files = self._files
+    def _loaded(self) -> ssl.SSLContext:
+        context, files = ssl.create_default_context(), self._files
+        context.set_alpn_protocols(["http/1.1"])
         if files.ca is not None:
-            trust(self.context, files.ca)
+            trust(context, files.ca)
         if files.certificate is not None:
-            identify(self.context, files.certificate, files.key)
+            identify(context, files.certificate, files.key)
+        return context
 
     def _stamped(self) -> list[tuple[int, int]]:
         files = (self._files.ca, self._files.certificate, self._files.key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import ConfigResource, ResourceType, TopicDescription
 
 from connector.core.finding import Finding, State, fails, ok
-from connector.core.topic_rules import TopicSpec, judge_permissions, judge_settings
+from connector.core.topic_rules import TopicSpec, judge_dead_letters, judge_permissions, judge_settings
 from connector.core.transaction import cure
 from connector.errors import LaneMismatchError
 from connector.kafka.administrator import Administrator
@@ -53,6 +53,7 @@ class ClusterCheck:
         self._plan = plan
         self._admin = Administrator(client)
         self._topics = Topics(client, self._admin, lanes, plan)
+        self._event_topics = event_topics
         self._wanted = self._topics.wanted(event_topics)
 
     def run(self) -> ClusterFindings:
@@ -70,6 +71,7 @@ class ClusterCheck:
         may_create = "CREATE" in (_names(cluster.authorized_operations) or {"CREATE"})
         for spec in self._wanted:
             found.findings += self._topic(spec, there[spec.name], configs.get(spec.name, {}), may_create=may_create)
+        found.findings += self._dead_letters(configs)
         self._lanes(there[self._client.checkpoints_topic], found)
         self._group(found)
         dead_letters = isinstance(there[self._client.dead_letter_topic], TopicDescription)
@@ -77,6 +79,14 @@ class ClusterCheck:
         return found
 
     # ------------------------------------------------------------------ topics
+
+    def _dead_letters(self, configs: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+        """Only of a topic that is there: one that is to be made is made right."""
+        topic = self._client.dead_letter_topic
+        if topic in configs:
+            (spec,) = (spec for spec in self._wanted if spec.name == topic)
+            events = [configs[name] for name in self._event_topics if name in configs]
+            yield judge_dead_letters(spec, configs[topic], events)
 
     def _describe_topics(self) -> dict[str, TopicDescription | KafkaException]:
         names = [spec.name for spec in self._wanted]

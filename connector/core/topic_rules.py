@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from connector.core.finding import Finding, State, fails, ok
 
@@ -62,6 +63,20 @@ def judge_settings(spec: TopicSpec, found: Mapping[str, str]) -> Finding:
     return ok(title, f"cleanup.policy={found.get('cleanup.policy')}, retention.ms={found.get('retention.ms')}")
 
 
+def judge_dead_letters(spec: TopicSpec, found: Mapping[str, str], events: Collection[Mapping[str, str]]) -> Finding:
+    """Whether dead letters are kept as long as the events they were; ``events``: the settings of the event topics."""
+    title = f"topic {spec.name}: retention"
+    known = [settings for settings in events if settings]
+    if not found or not known:
+        return Finding(title, State.SKIPPED, "it cannot be compared with that of the event topics")
+    kept, longest = _kept_ms(found), max(map(_kept_ms, known))
+    if kept >= longest:
+        return ok(title, "as long as the event topics'")
+    enough = TopicSpec(spec.name, -1, {"retention.ms": "-1" if longest == inf else str(int(longest))})
+    told = f"retention.ms={found.get('retention.ms')}: a dead letter is gone before the events around it"
+    return Finding(title, State.WARNS, told, enough.how_to_alter(["retention.ms"]))
+
+
 def judge_permissions(spec: TopicSpec, allowed: Collection[str] | None) -> Finding:
     """``allowed``: names of operations, in capitals; None: the broker does not tell."""
     title = f"topic {spec.name}: permissions"
@@ -85,6 +100,12 @@ def _vital(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[tuple[str, str
         yield "cleanup.policy", _VITAL["cleanup.policy"]
     if spec.config.get("retention.ms") == "-1" and found.get("retention.ms") != "-1":
         yield "retention.ms", _VITAL["retention.ms"]
+
+
+def _kept_ms(found: Mapping[str, str]) -> float:
+    """How long records are kept."""
+    ms = int(found.get("retention.ms", "-1"))
+    return ms if ms >= 0 and "delete" in found.get("cleanup.policy", "delete") else inf
 
 
 def _differs(name: str, wanted: str, found: str | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
@@ -62,21 +62,20 @@ class Topics:
         ``PrerequisiteError`` where a topic the bridge cannot do without is missing and may not be made, and
         ``KafkaException`` where Kafka does not answer.
         """
-        client, plan = self._client, self._plan
+        client = self._client
         there = self._partitions()
-        missing = [
-            NewTopic(
-                topic.name,
-                num_partitions=topic.partitions,
-                replication_factor=plan.replication_factor,
-                config=dict(topic.config),
-            )
-            for topic in self.wanted(event_topics)
-            if topic.name not in there
-        ]
-        made = self._create(missing) if missing and plan.create else set()
-        if made:
+        missing = [topic for topic in self.wanted(event_topics) if topic.name not in there]
+        made: set[str] = set()
+        if missing and self._plan.create:
+            made = self._create([topic for topic in missing if topic.name != client.dead_letter_topic])
             there = self._wait_for(made)
+            made |= self._create(
+                [
+                    replace(topic, config={**topic.config, **self._as_long_as(event_topics)})
+                    for topic in missing
+                    if topic.name == client.dead_letter_topic
+                ]
+            )
         lanes = there.get(client.checkpoints_topic)
         if lanes is None and client.checkpoints_topic in made:
             raise PrerequisiteError(
@@ -156,10 +155,26 @@ class Topics:
     def _partitions(self) -> dict[str, int]:
         return _partition_counts(self._admin.list_topics(timeout=_REQUEST_S))
 
-    def _create(self, missing: list[NewTopic]) -> set[str]:
+    def _as_long_as(self, event_topics: Iterable[str]) -> dict[str, str]:
+        """The retention of the event topics that is longest: dead letters are kept as long as the events they were."""
+        kept = [limits.retention_ms for limits in self.limits(event_topics).values()]
+        longest = -1 if None in kept else max((ms for ms in kept if ms is not None), default=None)
+        return {} if longest is None else {"retention.ms": str(longest)}
+
+    def _create(self, specs: list[TopicSpec]) -> set[str]:
         """Make topics; returns those that now exist. Event topics that may not be made suspend their streams later."""
         made = set()
-        for topic, answer in self._admin.create_topics(missing, request_timeout=_REQUEST_S).items():
+        new = [
+            NewTopic(
+                spec.name,
+                num_partitions=spec.partitions,
+                replication_factor=self._plan.replication_factor,
+                config=dict(spec.config),
+            )
+            for spec in specs
+        ]
+        asked = self._admin.create_topics(new, request_timeout=_REQUEST_S) if new else {}
+        for topic, answer in asked.items():
             try:
                 answer.result(2 * _REQUEST_S)
             except KafkaException as error:

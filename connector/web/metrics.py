@@ -64,12 +64,7 @@ class Metrics:
         self.holes = counter("holes_suspected", "Positions that did not come, and were asked for again.", "stream")
         self.gaps = counter("gaps", "Gap records.", "stream", "reason")
         self.gap_positions = counter("gap_positions", "Positions inside gap records.", "stream")
-        self.dead_letters = counter(
-            "dead_letters",
-            "Items that could not be read, and records that Kafka did not take (refused).",
-            "stream",
-            "reason",
-        )
+        self.dead_letters = counter("dead_letters", "Items unreadable, or refused by Kafka.", "stream", "reason")
         self.poison_alerts = counter("poison_alerts", "Times that unreadable items began to come often.", "stream")
         self.lag_seconds = gauge("lag_seconds", "Platform's now minus the last committed event's time.", "stream")
         self.position = gauge("committed_position", "Last committed position.", "stream")

@@ -15,6 +15,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
 )
@@ -109,6 +112,23 @@ def test_topics_with_wrong_settings(kafka: str) -> None:
     assert found[f"topic {group.name}.gaps: settings"].state is State.FAILS
     assert "retention.ms=-1" in found[f"topic {group.name}.gaps: settings"].mend
     assert found[f"topic {group.events}: settings"].state is State.FAILS
+
+
+def test_dead_letters_are_kept_as_long_as_events(kafka: str) -> None:
+    """Their topic is made so; where events are kept longer later, it is told."""
+    group = Group(kafka)
+    create_topic(kafka, group.events, retention_ms="1209600000")
+    group.await_topic(group.events)
+    group.make_topics()
+    title = f"topic {group.name}.dead-letter: retention"
+    assert _by_name(group.find())[title].state is State.OK
+    resource = ConfigResource(ConfigResource.Type.TOPIC, group.events)
+    forever = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
+    resource.add_incremental_config(forever)
+    group.admin.incremental_alter_configs([resource])[resource].result(15)
+    found = _by_name(group.find())[title]
+    assert (found.state, "retention.ms=1209600000" in found.detail) == (State.WARNS, True)
+    assert "retention.ms=-1" in found.mend
 
 
 def test_other_number_of_lanes(kafka: str) -> None:

@@ -229,9 +229,9 @@ async def test_stopped_and_started_in_mid_snapshot_while_kafka_is_away(stage: St
             records = await it.records(it.topic)
             begin = min(int(record.headers["ce_position"]) for record in records if "ce_sequence" in record.headers) - 1
             await it.finish(begins={STREAM: begin})
-            marks = Counter((r.headers.get("ce_snapshotid"), r.headers["ce_type"].rpartition(b".")[2]) for r in records)
-            ends = [count for (_, kind), count in marks.items() if kind == b"end"]
-            begins = [count for (_, kind), count in marks.items() if kind == b"begin"]
+            written = [record.headers for record in records if "ce_snapshotid" in record.headers]
+            kinds = Counter((of["ce_snapshotid"], of["ce_type"].rpartition(b".snapshot")[2]) for of in written)
+            begins, ends = ([n for (_, kind), n in kinds.items() if kind == mark] for mark in (b".begin", b".end"))
             assert (begins, ends) == ([4, 4], [4])
 
 

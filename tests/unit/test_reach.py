@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import shutil
+import ssl
 from pathlib import Path
 
 import pytest
@@ -41,32 +42,41 @@ def test_without_an_environment_there_is_no_proxy(environment: pytest.MonkeyPatc
     assert environment_proxy("wss://x.example/s") is None
 
 
-def _certificate(directory: Path, name: str) -> Path:
-    authority = trustme.CA(organization_name=name)
-    path = directory / f"{name}.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
+def _trusts(tls: ClientTls, authority: trustme.CA) -> bool:
+    """Whether a new connection to a server whose certificate the authority has issued comes about."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("platform.example").configure_cert(serving)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = tls.context.wrap_bio(down, up, server_hostname="platform.example")
+    server = serving.wrap_bio(up, down, server_side=True)
+    try:
+        for end in (client, server, client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    except ssl.SSLError:
+        return False
+    return client.version() is not None
 
 
 def test_renewed_files_are_loaded_and_bad_ones_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The next connection trusts the new authority; a file that cannot be used changes nothing and is no crash."""
+    """The next connection trusts the new authority and not the former; a file that cannot be used changes nothing."""
     caplog.set_level(logging.INFO, "connector.tls")
-    file = tmp_path / "ca.pem"
-    shutil.copy(_certificate(tmp_path, "first"), file)
+    first, second, file = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
+    first.cert_pem.write_to_path(file)
     tls = ClientTls(TlsFiles(ca=file))
-    before = len(tls.context.get_ca_certs())
     tls.refresh()
     assert caplog.messages == []
-    shutil.copy(_certificate(tmp_path, "second"), tmp_path / "new.pem")
+    assert (_trusts(tls, first), _trusts(tls, second)) == (True, False)
+    second.cert_pem.write_to_path(tmp_path / "new.pem")
     (tmp_path / "new.pem").replace(file)
     tls.refresh()
-    assert len(tls.context.get_ca_certs()) == before + 1
+    assert (_trusts(tls, first), _trusts(tls, second)) == (False, True)
     file.write_text("half a certif")
     os.utime(file, (1, 1))
     tls.refresh()
     file.unlink()
     tls.refresh()
-    assert len(tls.context.get_ca_certs()) == before + 1
+    assert (_trusts(tls, first), _trusts(tls, second)) == (False, True)
     assert caplog.messages[0] == "TLS files were renewed"
     assert ["not a usable PEM file" in caplog.messages[1], "No such file" in caplog.messages[2]] == [True, True]
 
