@@ -35,11 +35,15 @@ class IssuedToken:
     expires_at_s: float
     death: str | None = None
     """Why it died before its time (``revoked``, ``expired by order``), or None."""
+    idle_from_s: float = math.inf
+    """When it ends for want of requests; they put it off."""
 
     def ended(self, now_s: float) -> str | None:
         """Why the token is dead, or None while it lives."""
         if self.death is not None:
             return self.death
+        if now_s >= self.idle_from_s:
+            return "token idle"
         return "token expired" if now_s >= self.expires_at_s else None
 
 

@@ -108,6 +108,19 @@ def test_a_channel_dies_with_the_token_that_made_it() -> None:
     assert desk.ask(token, "GET", CHANNELS)[0] == 401
 
 
+def test_a_token_on_which_nothing_is_asked_ends() -> None:
+    """Every request puts it off; without one the token is dead, and its channels are no more."""
+    desk = Desk(token_idle_s=900)
+    token = desk.token()
+    channel = desk.channel(token)
+    for _ in range(3):
+        desk.now_s += 899
+        assert desk.alive(token, channel)
+    desk.now_s += 900
+    assert desk.ask(token, "HEAD", f"{CHANNELS}/{channel}")[0] == 401
+    assert not desk.alive(desk.token(), channel)
+
+
 def test_subscribing_extends_the_life_of_a_channel() -> None:
     """A day since the last subscription, not since the creation."""
     desk = Desk(channel_life_s=100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ class Clients:
     """Who may have tokens, and whose a token is. Genesys takes client credentials with Basic authentication."""
 
     def __init__(self, settings: GenesysSettings) -> None:
+        self._idle_s = settings.token_idle_s or math.inf
         self._offices = {
             client: TokenOffice(
                 SimulatorSettings(
@@ -37,12 +39,19 @@ class Clients:
             return Refused(401, "invalid_client", "client not found or invalid client secret")
         if form.get("grant_type") != "client_credentials":
             return Refused(400, "unsupported_grant_type", "client_credentials is what this client may ask for")
-        return office.request(authorization, form, now_s)
+        found = office.request(authorization, form, now_s)
+        if not isinstance(found, Refused):
+            found[0].idle_from_s = now_s + self._idle_s
+        return found
 
     def check(self, authorization: str | None, now_s: float) -> IssuedToken | None:
-        """The live token of an ``Authorization`` header."""
-        found = (office.check(authorization, now_s) for office in self._offices.values())
-        return next((each for each in found if not isinstance(each, Denied)), None)
+        """The live token of an ``Authorization`` header, which is not idle then."""
+        for office in self._offices.values():
+            found = office.check(authorization, now_s)
+            if not isinstance(found, Denied):
+                found.idle_from_s = now_s + self._idle_s
+                return found
+        return None
 
     def end_all(self, now_s: float) -> int:
         """End every live token; returns how many."""

@@ -82,7 +82,8 @@ class Outlet:
         ended = self.channel.ended(now_s + self.clock_skew_s)
         if ended is not None:
             return Ending(1001, ended, expiry=True)
-        return Rest(min(self.channel.expires_at_s, self.channel.token.expires_at_s) - self.clock_skew_s)
+        token = self.channel.token
+        return Rest(min(self.channel.expires_at_s, token.expires_at_s, token.idle_from_s) - self.clock_skew_s)
 
     def sending(self, now_s: float) -> bytes | Rest:
         """The bytes to send next, which count as sent, or when to ask again."""

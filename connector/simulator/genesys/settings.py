@@ -18,6 +18,8 @@ class GenesysSettings:
     conversations   concurrently active conversations
     clients         OAuth client id → secret; the cap on channels counts for each
     token_life_s    life of a token; Genesys lets the administrator choose 5 minutes to 48 hours, by default a day
+    token_idle_s    ends a token on which no REST request was made for so long; 0: nothing does. An organisation may
+                    set 5 minutes to 8 hours, one under HIPAA at most 15 minutes
     channel_life_s  life of a channel since it was last subscribed
     max_channels    of one client; one more evicts
     max_topics      of one channel; one more is refused
@@ -38,6 +40,7 @@ class GenesysSettings:
     users: int = 24
     clients: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"simulator": "simulator-secret"}))
     token_life_s: float = _DAY_S
+    token_idle_s: float = 0.0
     channel_life_s: float = _DAY_S
     max_channels: int = 20
     max_topics: int = 1000
@@ -58,7 +61,11 @@ class GenesysSettings:
             "rate_allowed", "rate_window_s", "heartbeat_s",
         )  # fmt: skip
         faults = [f"{name} must be greater than 0" for name in above_zero if getattr(self, name) <= 0]
-        faults += [f"{name} must not be negative" for name in ("rate", "details_lag_s") if getattr(self, name) < 0]
+        faults += [
+            f"{name} must not be negative"
+            for name in ("rate", "details_lag_s", "token_idle_s")
+            if getattr(self, name) < 0
+        ]
         if not self.clients:
             faults.append("there must be a client")
         if faults:
