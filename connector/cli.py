@@ -11,8 +11,8 @@ from connector import __version__
 from connector.errors import ConfigurationError, LaneMismatchError, PrerequisiteError
 
 EXIT_CONFIGURATION, EXIT_PREREQUISITE, EXIT_INTERRUPTED = 2, 3, 130
-COMMANDS = ("demo", "check", "run", "streams", "audit", "gaps", "checkpoint", "simulate")
-"""In the order of the help. Each is a module of ``connector.commands`` with a click command of its own name."""
+COMMANDS = ("demo", "check", "run", "streams", "audit", "gaps", "checkpoint", "simulate", "simulate-genesys")
+"""In the order of the help. Each is a module of ``connector.commands`` with a click command of the same name."""
 
 
 class _Commands(click.Group):
@@ -32,7 +32,8 @@ class _Commands(click.Group):
         """The command, its file loaded now."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"connector.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"connector.commands.{name}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature

@@ -16,6 +16,7 @@ from connector import __version__
 from connector.cli import bridge
 from connector.errors import ConfigurationError, LaneMismatchError, PrerequisiteError
 from connector.settings import ConfigurationSource, Settings
+from connector.simulator.genesys import GenesysSettings
 from connector.simulator.settings import SimulatorSettings
 from tests.unit.test_settings import minimum
 
@@ -157,6 +158,24 @@ def test_simulate_builds_the_simulators_settings(monkeypatch: pytest.MonkeyPatch
             0,
         ),
     ]
+
+
+def test_simulate_genesys_builds_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without options the simulator's own defaults; the client is the one that is named."""
+    seen = []
+
+    async def simulate_genesys(settings: GenesysSettings, port: int) -> None:
+        seen.append((settings, port))
+
+    _put(monkeypatch, "connector.simulator.command", simulate_genesys=simulate_genesys)
+    assert _invoke("simulate-genesys").exit_code == 0
+    arguments = ["--client-id", "wfm", "--client-secret", "s", "--token-idle", "900", "--dead-socket", "closes"]
+    assert _invoke("simulate-genesys", *arguments, "--port", "0").exit_code == 0
+    assert seen == [
+        (GenesysSettings(), 8900),
+        (GenesysSettings(clients={"wfm": "s"}, token_idle_s=900, dead_socket="closes"), 0),
+    ]
+    assert _invoke("simulate-genesys", "--queues", "0").exit_code == 2
 
 
 def test_simulate_refuses_what_the_simulator_refuses() -> None:
