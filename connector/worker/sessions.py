@@ -6,6 +6,9 @@ import aiohttp
 
 from connector.tls import ClientTls
 
+_ADDRESS_KEPT_S = 1
+"""Streams that dial at the same time ask once; who dials again finds a platform that has moved."""
+
 
 def open_session(tls: ClientTls) -> aiohttp.ClientSession:
     """A session with the platform's TLS. Proxies are given with each request (``settings.reach``).
@@ -19,5 +22,5 @@ def open_session(tls: ClientTls) -> aiohttp.ClientSession:
 
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(connecting)
-    connector = aiohttp.TCPConnector(limit=0, ssl=tls.context)
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls.context, ttl_dns_cache=_ADDRESS_KEPT_S)
     return aiohttp.ClientSession(connector=connector, trace_configs=[tracing])
