@@ -8,6 +8,7 @@
     ├── DialError              a WebSocket could not be opened (``failure`` says which kind)
     ├── TokenError             the token endpoint did not give a token (``retry_after_s`` if it said when)
     │   └── TokenPausedError   it was not asked: it has just failed another worker
+    ├── SchemaUnavailableError the registry does not give a topic's schema: its streams wait
     ├── SharingError           Redis cannot be used now: the worker asks for tokens itself
     ├── CheckpointVersionError a checkpoint of an unknown major version: the lane is refused
     ├── ControlUnavailableError what a stream should do could not be written: Kafka is away
@@ -71,6 +72,10 @@ class TokenPausedError(TokenError):
 
 class SharingError(BridgeError):
     """Redis did not do what was asked, or is known to be away; the message says what to check."""
+
+
+class SchemaUnavailableError(BridgeError):
+    """A topic's schema cannot be had from the registry now; the message says why."""
 
 
 class CheckpointVersionError(BridgeError):

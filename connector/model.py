@@ -7,7 +7,7 @@ epoch on the *platform's* clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -123,6 +123,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     ``position + ordinal``. ``snapshot_records``: how many records of a snapshot stand behind ``position``, up to this
     one. ``timestamp_ms`` is the record's, ``event_time_ms`` the platform's unclamped one. One is made for each event: a
     struct takes a quarter of a named tuple's time, and the garbage collector need not look at it.
+    ``null``: there is no value in Kafka.
     """
 
     position: int
@@ -137,10 +138,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     snapshot_records: int = 0
     partition: int = ANY_PARTITION
     covers: bool = False
+    null: bool = False
 
     def mark(self, epoch: int) -> Mark:
         """Where the stream stands once this is written."""
         return Mark(epoch, self.position, self.snapshot_records, self.ordinal)
+
+
+class Unfit(NamedTuple):
+    """A value does not fit its topic's schema, and ``why``: it may quote the value, so it must not be logged."""
+
+    why: str
+
+
+Serialise = Callable[[bytes], bytes | Unfit | None]
+"""An event's JSON, after redaction, as its topic has it; JSON's null becomes no value at all."""
 
 
 class Move(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from connector.check.cluster import ClusterCheck
 from connector.check.platforms import PlatformCheck
+from connector.check.schemas import check_schemas
 from connector.check.shared_tokens import check_redis
 from connector.core.finding import Finding, State, ok
 from connector.settings import Settings
@@ -29,7 +30,7 @@ class CheckReport:
 
 
 async def check(settings: Settings) -> CheckReport:
-    """Look at Kafka, then at every platform, at the same time, then at Redis."""
+    """Look at Kafka, then at every platform, at the same time, then at schema registry and Redis."""
     summary = f"{len(settings.streams)} streams, {len(settings.platforms)} platforms"
     client, topics = plans.kafka_client(settings), plans.event_topics(settings)
     cluster = await asyncio.to_thread(ClusterCheck(client, settings.lanes, plans.topic_plan(settings), topics).run)
@@ -44,6 +45,8 @@ async def check(settings: Settings) -> CheckReport:
     ]
     platforms = await asyncio.gather(*(each.run() for each in checks))
     findings = [ok("configuration", summary), *cluster.findings, *(found for one in platforms for found in one)]
+    if settings.schema_registry is not None:
+        findings += await check_schemas(plans.forms(settings.streams), plans.registry(settings.schema_registry))
     if settings.redis is not None:
         findings.append(await check_redis(plans.redis(settings.redis)))
     return CheckReport(tuple(findings), cluster.lanes_differ)

@@ -18,10 +18,12 @@ from connector.core.pointer import Lookup, compile_pointer
 from connector.core.redaction import Redaction
 from connector.core.routing import Router
 from connector.core.steps import Unreadable
-from connector.model import Entry, Gap, Headers, TopicLimits
+from connector.model import Entry, Gap, Headers, Serialise, TopicLimits, Unfit
 
 IMPLAUSIBLE_MS = 24 * 3600 * 1000
 """An event dated so much later than now says nothing of how far its stream has come."""
+UNFIT = "schema"
+"""Why an event is a dead letter that does not fit its topic's schema."""
 _FUTURE_MS = 55 * 60 * 1000
 _SPECVERSION = ("ce_specversion", b"1.0")
 _JSON = ("content-type", b"application/json")
@@ -67,6 +69,7 @@ class Envelope:
         self._now_ms = 0
         self.clamped = 0
         self.redacted = 0
+        self._unfit: list[int] = []
 
     def at(self, now_ms: int, limits: Mapping[str, TopicLimits]) -> None:
         """Set the present (wall clock, ms): time stamps are clamped to what each topic keeps around it."""
@@ -82,7 +85,7 @@ class Envelope:
         """The record of one event, and whether it is urgent; :meth:`at` has told the present before."""
         found = self._type(document)
         event_type = found if type(found) is str and found else ""
-        topic, urgent, redaction = self.router.route(event_type)
+        topic, urgent, redaction, serialise = self.router.route(event_type)
         digits = str(position)
         headers: Headers = [
             _SPECVERSION,
@@ -95,18 +98,34 @@ class Envelope:
         ]
         if redaction is not None:
             raw = self.redact(raw, redaction, headers)
-        if moment is None:
-            return Entry(position, 0, topic, self.key(document), raw, headers, self._now_ms, None), urgent
-        time_ms, text = moment
-        headers.append(("ce_time", text))
-        oldest, newest = self._windows[topic]
-        timestamp_ms = time_ms
-        if not oldest <= time_ms <= newest:
-            self.clamped += 1
-            timestamp_ms = oldest if time_ms < oldest else newest
-            if time_ms >= self._now_ms + IMPLAUSIBLE_MS:
-                return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, None), urgent
-        return Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, time_ms), urgent
+        time_ms: int | None = None
+        timestamp_ms = self._now_ms
+        if moment is not None:
+            time_ms, text = moment
+            headers.append(("ce_time", text))
+            oldest, newest = self._windows[topic]
+            timestamp_ms = time_ms
+            if not oldest <= time_ms <= newest:
+                self.clamped += 1
+                timestamp_ms = oldest if time_ms < oldest else newest
+                if time_ms >= self._now_ms + IMPLAUSIBLE_MS:
+                    time_ms = None
+        entry = Entry(position, 0, topic, self.key(document), raw, headers, timestamp_ms, time_ms)
+        return (entry if serialise is None else self.serialised(entry, raw, serialise)), urgent
+
+    def serialised(self, entry: Entry, raw: bytes, serialise: Serialise) -> Entry:
+        """The entry as its topic's schema wants it, else its dead letter, in its place."""
+        value = serialise(raw)
+        if not isinstance(value, Unfit):
+            return replace(entry, value=value or b"", null=value is None)
+        self._unfit.append(entry.position if entry.snapshot_records else entry.position - 1)
+        letter = dead_letter.refused(entry, self.identity.stream, self._dead_letters, UNFIT)
+        return replace(letter, headers=[*letter.headers, ("detail", value.why)])
+
+    def unfit(self) -> list[int]:
+        """Behind which positions something did not fit its schema since the last call."""
+        found, self._unfit = self._unfit, []
+        return found
 
     def counted(self) -> tuple[int, int]:
         """How many time stamps were clamped and values redacted since the last call."""

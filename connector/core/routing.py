@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from types import MappingProxyType
 from typing import NamedTuple
 
 from connector.core.redaction import Redaction
+from connector.model import Serialise
 
 _CACHE_LIMIT = 4096
 
@@ -24,22 +26,29 @@ class Route:
 
 
 class Destination(NamedTuple):
-    """Where an event goes."""
+    """Where an event goes. ``serialise`` None: its value stays the platform's, byte for byte."""
 
     topic: str
     urgent: bool
     redaction: Redaction | None = None
+    serialise: Serialise | None = None
 
 
 class Router:
     """Routes of one stream. Types are few, so answers are remembered (up to a bound: types come from outside)."""
 
-    def __init__(self, topic: str, routes: Sequence[Route] = (), redaction: Redaction | None = None) -> None:
-        """``redaction``: of what no route takes, and of snapshots."""
-        self.default = Destination(topic, urgent=False, redaction=redaction)
+    def __init__(
+        self,
+        topic: str,
+        routes: Sequence[Route] = (),
+        redaction: Redaction | None = None,
+        serialise: Mapping[str, Serialise] = MappingProxyType({}),
+    ) -> None:
+        """``redaction``: of what no route takes, and of snapshots. ``serialise``: of topics with a schema."""
+        self.default = Destination(topic, urgent=False, redaction=redaction, serialise=serialise.get(topic))
         self._routes = [
-            (re.compile(translate(route.event_type)), Destination(route.topic, route.urgent, route.redaction))
-            for route in routes
+            (re.compile(translate(r.event_type)), Destination(r.topic, r.urgent, r.redaction, serialise.get(r.topic)))
+            for r in routes
         ]
         self._known: dict[str, Destination] = {}
         self.topics = tuple(dict.fromkeys([topic, *(r.topic for r in routes)]))

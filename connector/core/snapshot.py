@@ -1,7 +1,8 @@
 """The records of a snapshot (CONTRACT.md "Snapshot records"): begin, one a conversation, end.
 
 They go to the stream's own topic, keyed like events; begin and end go to every partition of it. A reader ignores what
-came since a begin without an end; keys that are absent between the two have ended.
+came since a begin without an end; keys that are absent between the two have ended. Where the topic has a schema, begin
+and end have no value: they are not events, and their headers say all.
 """
 
 from __future__ import annotations
@@ -39,21 +40,25 @@ class SnapshotRecords:
         except orjson.JSONDecodeError:
             key = self._envelope.identity.stream
         entry = self._entry("", place, key, raw)
-        redaction = self._envelope.router.default.redaction
-        if redaction is None:
-            return entry
-        headers = list(entry.headers)
-        return replace(entry, value=self._envelope.redact(raw, redaction, headers), headers=headers)
+        _, _, redaction, serialise = self._envelope.router.default
+        if redaction is not None:
+            headers = list(entry.headers)
+            raw = self._envelope.redact(raw, redaction, headers)
+            entry = replace(entry, value=raw, headers=headers)
+        return entry if serialise is None else self._envelope.serialised(entry, raw, serialise)
 
     def end(self, place: tuple[int, int], partitions: int) -> list[Entry]:
         """The end, in every partition."""
         return self._marks("end", place, partitions)
 
     def _marks(self, what: str, place: tuple[int, int], partitions: int) -> list[Entry]:
-        value = orjson.dumps({"v": 1, "snapshot_id": self._id})
+        value, null = (
+            orjson.dumps({"v": 1, "snapshot_id": self._id}),
+            self._envelope.router.default.serialise is not None,
+        )
         stream = self._envelope.identity.stream
         return [
-            replace(self._entry(f".{what}", place, stream, value), partition=partition)
+            replace(self._entry(f".{what}", place, stream, value), partition=partition, null=null)
             for partition in range(partitions)
         ]
 

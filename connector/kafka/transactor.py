@@ -90,7 +90,7 @@ class Transactor:
             try:
                 self._producer.produce(
                     entry.topic,
-                    entry.value,
+                    None if entry.null else entry.value,
                     entry.key,
                     entry.partition,
                     headers=entry.headers,

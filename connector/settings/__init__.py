@@ -12,9 +12,10 @@ from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSe
 from connector.settings.loading import load
 from connector.settings.platform import PlatformSettings, PositionSettings, SnapshotSettings
 from connector.settings.redis import RedisSettings
+from connector.settings.registry import SchemaRegistrySettings
 from connector.settings.root import Settings
 from connector.settings.source import ConfigurationSource
-from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings
+from connector.settings.stream import MatchSettings, RouteSettings, StreamBufferSettings, StreamSettings, TopicForm
 from connector.settings.worker import NetworkSettings, RotationSettings, WorkerBufferSettings
 
 __all__ = [
@@ -35,11 +36,13 @@ __all__ = [
     "RedisSettings",
     "RotationSettings",
     "RouteSettings",
+    "SchemaRegistrySettings",
     "Settings",
     "SnapshotSettings",
     "StreamBufferSettings",
     "StreamSettings",
     "TlsSettings",
+    "TopicForm",
     "TopicsSettings",
     "WorkerBufferSettings",
     "difference",

@@ -15,6 +15,7 @@ from connector.settings.http import HttpSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
 from connector.settings.platform import PlatformSettings
 from connector.settings.redis import RedisSettings
+from connector.settings.registry import SchemaRegistrySettings
 from connector.settings.secret_files import Fault
 from connector.settings.stream import StreamBufferSettings, StreamSettings
 from connector.settings.worker import (
@@ -99,8 +100,35 @@ def _buffer_sizes(document: Document) -> Iterator[Fault]:
             yield Fault(("streams", index, "buffer", "bytes"), "should be at most buffer.worker_bytes")
 
 
+def _forms(stream: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], object, object, object]]:
+    """Each place that names a topic, with the topic, its value and its schema's file; as the user wrote them."""
+    own = stream.get("value", "raw"), stream.get("schema_file")
+    yield (), stream.get("topic"), *own
+    for number, route in _mappings(stream.get("routes")):
+        value = route.get("value")
+        yield ("routes", number), route.get("topic"), *(own if value is None else (value, route.get("schema_file")))
+
+
+def _values(document: Document) -> Iterator[Fault]:
+    """A topic has one schema, whoever writes to it, and needs a registry that knows its subject."""
+    registry = document.get("schema_registry")
+    subject = registry.get("subject", "topic") if isinstance(registry, Mapping) else "topic"
+    written: dict[str, tuple[str, str]] = {}
+    for index, stream in _mappings(document.get("streams")):
+        for place, topic, value, schema_file in _forms(stream):
+            at = ("streams", index, *place)
+            if value in ("json-schema", "avro"):
+                if registry is None:
+                    yield Fault((*at, "value"), "needs schema_registry")
+                elif schema_file is None and subject != "topic":
+                    yield Fault((*at, "schema_file"), f"required with schema_registry.subject: {subject}")
+            form = str(value), str(schema_file)
+            if written.setdefault(str(topic), form) != form:
+                yield Fault((*at, "value"), f"topic {topic} has another value or schema_file elsewhere")
+
+
 def _faults(document: Document) -> Iterator[Fault]:
-    for check in (_duplicates, _references, _topic_clashes, _buffer_sizes):
+    for check in (_duplicates, _references, _topic_clashes, _buffer_sizes, _values):
         yield from check(document)
 
 
@@ -131,6 +159,9 @@ class Settings(BaseSettings):
     platforms: dict[Name, PlatformSettings] = Field(min_length=1, description="The platforms by name.")
     streams: list[StreamSettings] = Field(min_length=1, description="The subscriptions.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Where the worker answers HTTP.")
+    schema_registry: SchemaRegistrySettings | None = Field(
+        default=None, description="Needed by streams whose `value` is not `raw`."
+    )
     redis: RedisSettings | None = Field(default=None, description="Optional: lets workers share tokens.")
     topics: TopicsSettings = Field(default_factory=TopicsSettings, description="How missing topics are made.")
     commit: CommitSettings = Field(default_factory=CommitSettings, description="When a transaction ends.")

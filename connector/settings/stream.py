@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector.settings.addresses import JsonPointer, Name, NonEmpty, TopicName
 from connector.settings.fields import Document, Integer, Section, checked
+from connector.settings.registry import Value, schema_faults
 from connector.settings.secret_files import Fault
 
 Start = Literal["earliest", "latest", "snapshot"] | int
@@ -31,6 +33,14 @@ def _glob(pattern: str) -> str:
     return pattern
 
 
+class TopicForm(NamedTuple):
+    """How a topic's values are written."""
+
+    topic: str
+    value: Value
+    schema_file: Path | None
+
+
 class MatchSettings(Section):
     """Which events a route takes."""
 
@@ -50,10 +60,13 @@ class RouteSettings(Section):
     redact: list[JsonPointer] = Field(
         default_factory=list, max_length=64, description="More JSON pointers that become null, besides the stream's."
     )
+    value: Value | None = Field(default=None, description="As of the stream; null: the stream's, schema and all.")
+    schema_file: Path | None = Field(default=None, description="As of the stream, for this topic.")
     drop: bool = Field(
         default=False,
         description="Drop the content: the value becomes `null`. Headers, position and key stay: nothing is missing.",
     )
+    _checked = checked(schema_faults)
 
 
 class StreamBufferSettings(Section):
@@ -76,6 +89,11 @@ def _redaction_faults(stream: Document) -> Iterator[Fault]:
                     yield Fault(
                         (*place, "redact", number), f"takes out {key}, which the record's key would still hold; set key"
                     )
+
+
+def _stream_faults(stream: Document) -> Iterator[Fault]:
+    yield from _redaction_faults(stream)
+    yield from schema_faults(stream)
 
 
 class StreamSettings(Section):
@@ -106,7 +124,16 @@ class StreamSettings(Section):
     type_prefix: Annotated[str, Field(pattern=r"^[\x21-\x7e]*$", max_length=200)] = Field(
         default="", description="Put before the type in `ce_type`."
     )
-    value: Literal["raw"] = Field(default="raw", description="`raw`: the platform's event byte for byte.")
+    value: Value = Field(
+        default="raw",
+        description=(
+            "`raw`: the platform's event byte for byte. `json-schema`, `avro`: by a schema in `schema_registry`, in "
+            "Confluent's wire format; what does not fit it is a dead letter."
+        ),
+    )
+    schema_file: Path | None = Field(
+        default=None, description="The topic's schema; null: the newest version of subject `{topic}-value`."
+    )
     redact: list[JsonPointer] = Field(
         default_factory=list,
         max_length=64,
@@ -118,7 +145,7 @@ class StreamSettings(Section):
     routes: list[RouteSettings] = Field(default_factory=list, description="The first that matches wins, else `topic`.")
     buffer: StreamBufferSettings = Field(default_factory=StreamBufferSettings, description="Memory of the stream.")
 
-    _checked = checked(_redaction_faults)
+    _checked = checked(_stream_faults)
 
     @property
     def channel_name(self) -> str:
@@ -128,3 +155,14 @@ class StreamSettings(Section):
     def topics(self) -> Iterator[str]:
         """Every event topic the stream may write, each once, ``topic`` first."""
         yield from dict.fromkeys([self.topic, *(route.topic for route in self.routes)])
+
+    def forms(self) -> Iterator[TopicForm]:
+        """How each event topic's values are written; ``topic`` first."""
+        own = TopicForm(self.topic, self.value, self.schema_file)
+        yield own
+        for route in self.routes:
+            yield (
+                own._replace(topic=route.topic)
+                if route.value is None
+                else TopicForm(route.topic, route.value, route.schema_file)
+            )

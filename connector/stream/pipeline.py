@@ -14,7 +14,7 @@ import time
 
 from connector import telemetry
 from connector.core.dead_letter import sha256
-from connector.core.envelope import IMPLAUSIBLE_MS
+from connector.core.envelope import IMPLAUSIBLE_MS, UNFIT
 from connector.core.frames import Event, Unread
 from connector.core.instants import read_time
 from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
@@ -274,6 +274,8 @@ class StreamPipeline:
 
     def _submit(self) -> None:
         entries, size_bytes = self._outbox.submit()
+        for after in self._envelope.unfit():
+            self._observe(telemetry.DeadLettered(self.plan.name, after, UNFIT))
         duplicates, self._duplicates = self._duplicates, 0
         if not (entries or duplicates):
             return

@@ -27,6 +27,7 @@ from connector.model import Batch, DesiredState
 from connector.pace import DialPace
 from connector.platforms.websocket import SequenceSource
 from connector.ports import Clock, Lane
+from connector.registry.forms import Forms, SchemaGate, serialisers
 from connector.settings import Settings, difference
 from connector.stream.buffer import WorkerBuffer
 from connector.stream.fault_guard import FaultGuard
@@ -77,6 +78,7 @@ class Assembly:
         self._settings = settings = workshop.settings
         self._streams = {stream.name: stream for stream in settings.streams}
         self._buffer = WorkerBuffer(settings.buffer.worker_bytes, len(settings.streams))
+        self._forms = Forms()
         self._dials = DialPace(settings.rotation.max_parallel)
         self._post = _poster(asyncio.get_running_loop())
         makers = StreamMakers(self._pipeline, self._move, self._desired, self._halted, workshop.observer)
@@ -154,10 +156,13 @@ class Assembly:
         workshop, settings, stream = self._workshop, self._settings, self._streams[name]
         platform, client = settings.platform_of(stream), workshop.platforms[stream.platform]
         guard = FaultGuard(self._group, name, self.supervisor.pipeline_failed)
+        registry = settings.schema_registry
+        forms = {} if registry is None else self._forms.of(plans.forms([stream]), plans.registry(registry))
+        source = SequenceSource(client.session, plans.wire(platform), stream.channel or name)
         parts = Parts(
-            source=SequenceSource(client.session, plans.wire(platform), stream.channel or name),
+            source=SchemaGate(source, forms.values()) if forms else source,
             frames=FrameReader(platform.position.field),
-            envelope=plans.envelope(settings.group, stream),
+            envelope=plans.envelope(settings.group, stream, serialisers(forms)),
             tokens=client.tokens,
             sink=lane,
             shared=Shared(

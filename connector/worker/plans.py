@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
 from connector.auth.grants import (
     Address,
     ClientAuth,
@@ -24,7 +27,9 @@ from connector.core.routing import Route, Router
 from connector.core.states import Policy
 from connector.kafka.client import KafkaClient
 from connector.kafka.topics import TopicPlan
+from connector.model import Serialise
 from connector.platforms.websocket import SequencePlatform
+from connector.registry.plan import FormPlan, RegistryPlan
 from connector.settings import (
     AuthSettings,
     ClientCredentialsAuth,
@@ -34,6 +39,7 @@ from connector.settings import (
     PasswordAuth,
     PlatformSettings,
     RedisSettings,
+    SchemaRegistrySettings,
     Settings,
     StreamSettings,
     TlsSettings,
@@ -151,8 +157,29 @@ def _client_auth(auth: AuthSettings) -> ClientAuth | None:
     return ClientAuth(auth.client_id, secret, auth.client_auth)
 
 
-def envelope(group: str, stream: StreamSettings) -> Envelope:
-    """What a stream's events become."""
+def registry(settings: SchemaRegistrySettings) -> RegistryPlan:
+    """Where the schema registry is."""
+    password = settings.password
+    return RegistryPlan(
+        settings.url,
+        None if password is None else (settings.username or "", password.get_secret_value()),
+        settings.ca_file,
+        settings.certificate_file,
+        settings.key_file,
+        settings.timeout_seconds,
+        settings.auto_register,
+        settings.subject,
+    )
+
+
+def forms(streams: Iterable[StreamSettings]) -> list[FormPlan]:
+    """Topics that have a schema, each once."""
+    found = (form for stream in streams for form in stream.forms())
+    return list(dict.fromkeys(FormPlan(f.topic, f.value, f.schema_file) for f in found if f.value != "raw"))
+
+
+def envelope(group: str, stream: StreamSettings, serialise: Mapping[str, Serialise] = MappingProxyType({})) -> Envelope:
+    """What a stream's events become; ``serialise``: by topic, where it has a schema."""
     routes = [
         Route(
             route.match.event_type,
@@ -164,7 +191,7 @@ def envelope(group: str, stream: StreamSettings) -> Envelope:
     ]
     return Envelope(
         StreamIdentity(group, stream.platform, stream.name),
-        Router(stream.topic, routes, _redaction(stream.redact)),
+        Router(stream.topic, routes, _redaction(stream.redact), serialise),
         key=stream.key,
         event_type=stream.type,
         type_prefix=stream.type_prefix,

@@ -6,13 +6,9 @@ built for quick starts. What it lacks of a platform is told by the tests that fo
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
-import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -22,6 +18,7 @@ from typing import Any, Final
 
 import jwt
 
+from tests.support.distribution import DistributionError, distribution
 from tests.support.keys import Kind, key
 from tests.support.maven_broker import free_ports
 from tests.support.processes import Child
@@ -36,7 +33,7 @@ TOKEN_LIFE_S: Final = 120
 
 _POM: Final = Path(__file__).with_name("keycloak-pom.xml")
 _ADMIN: Final = ("admin", "admin")
-_BUILD: Final = ["build", "--db=dev-mem", "--cache=local", "--features=jwt-authorization-grant"]
+_BUILD: Final = ["bin/kc.sh", "build", "--db=dev-mem", "--cache=local", "--features=jwt-authorization-grant"]
 _PATIENCE_S: Final = 300.0
 _HELP: Final = (
     "This test runs a Keycloak of its own. Install a JDK >= 17 and Maven "
@@ -55,7 +52,10 @@ class Keycloak:
         missing = [program for program in ("java", "bash") if shutil.which(program) is None]
         if missing:
             raise KeycloakUnavailableError(f"there is no {' and no '.join(missing)}. {_HELP}")
-        home = _distribution()
+        try:
+            home = distribution(_POM, _BUILD)
+        except DistributionError as error:
+            raise KeycloakUnavailableError(f"{error}. {_HELP}") from error
         (port,) = free_ports(1)
         self._base = f"http://127.0.0.1:{port}"
         options = ["--optimized", "--http-enabled=true", "--http-host=127.0.0.1", f"--http-port={port}"]
@@ -161,37 +161,3 @@ def _realm() -> dict[str, Any]:
             {"alias": "signer", "providerId": "jwt-authorization-grant", "enabled": True, "config": signer}
         ],
     }
-
-
-def _distribution() -> Path:
-    """The unpacked and built distribution; made once, whoever comes first of several test runs."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccaas-kafka-bridge"
-    cache.mkdir(parents=True, exist_ok=True)
-    made_by = hashlib.sha256(_POM.read_bytes() + repr(_BUILD).encode()).hexdigest()[:12]
-    home = cache / f"keycloak-{made_by}"
-    with (cache / "keycloak.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not home.is_dir():
-            _make(home)
-    return home
-
-
-def _make(home: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise KeycloakUnavailableError(f"there is no mvn to fetch Keycloak with. {_HELP}")
-    with tempfile.TemporaryDirectory(dir=home.parent) as directory:
-        fetch = [maven, "-q", "-B", "-f", str(_POM), "dependency:unpack-dependencies", f"-DoutputDirectory={directory}"]
-        _run(fetch, "Maven could not get Keycloak")
-        (unpacked,) = Path(directory).glob("keycloak-*")
-        _run(["bash", str(unpacked / "bin" / "kc.sh"), *_BUILD], "Keycloak could not be built")
-        unpacked.rename(home)
-
-
-def _run(command: list[str], fault: str) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
-    except subprocess.TimeoutExpired as exc:
-        raise KeycloakUnavailableError(f"{fault} within {_PATIENCE_S:.0f} s") from exc
-    if done.returncode != 0:
-        raise KeycloakUnavailableError(f"{fault}: {(done.stdout + done.stderr)[-2000:]}\n{_HELP}")

@@ -10,7 +10,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGE = "connector"
-_IO = ("platforms", "auth", "kafka", "web")
+_IO = ("platforms", "auth", "kafka", "registry", "web")
 _COMPOSERS = ("app", "worker", "metrics_reference", "check", "demo", "commands", "cli", "__main__")
 """The composition root, what it is made of, and what stands on top of it."""
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}

@@ -11,7 +11,7 @@ from connector.core.instants import read_time, rfc3339
 from connector.core.redaction import Redaction
 from connector.core.routing import Route, Router
 from connector.core.steps import Unreadable
-from connector.model import Gap, GapReason, TopicLimits
+from connector.model import Gap, GapReason, Serialise, TopicLimits, Unfit
 from tests.validation import headers_as_mapping, validate
 
 _NOW_MS = 1_772_352_930_123
@@ -256,3 +256,45 @@ def test_gap_record_learns_of_its_snapshot(snapshot: str, snapshot_id: str | Non
         "snapshot_id": snapshot_id,
     }
     assert msgspec.structs.replace(changed, value=record.value) == record
+
+
+def _with_schema(serialise: Serialise, redaction: Redaction | None = None) -> Envelope:
+    router = Router("t", [Route("free.*", "raw")], redaction, {"t": serialise})
+    envelope = Envelope(StreamIdentity("g", "p", "s"), router, key=["/id"], event_type="/eventType")
+    envelope.at(_NOW_MS, {})
+    return envelope
+
+
+def test_topic_with_a_schema_gets_what_its_serialiser_makes_of_the_redacted_value() -> None:
+    """Key, headers and time are as without one; other topics keep the platform's bytes."""
+    raw = b'{"id":"c1","ani":"tel:1"}'
+    envelope = _with_schema(lambda value: b"\x00" + value, Redaction(["/ani"]))
+    entry, _ = envelope.event(3, 7, None, orjson.loads(raw), raw)
+    validate("event-headers", entry.headers)
+    assert (entry.topic, entry.key, entry.value) == ("t", "c1", b'\x00{"id":"c1","ani":null}')
+    free = b'{"eventType":"free.x"}'
+    assert envelope.event(3, 8, None, orjson.loads(free), free)[0].value == free
+    assert envelope.unfit() == []
+
+
+def test_event_that_does_not_fit_is_a_dead_letter_in_its_place() -> None:
+    """It counts as its position there; its bytes are those that would have been written; the reason is named."""
+    raw = b'{"ani":"tel:1"}'
+    envelope = _with_schema(lambda _value: Unfit("id is missing"), Redaction(["/ani"]))
+    entry, _ = envelope.event(3, 7, None, orjson.loads(raw), raw)
+    validate("dead-letter-headers", entry.headers)
+    headers = headers_as_mapping(entry.headers)
+    assert (entry.topic, entry.key, entry.value, entry.position) == ("g.dead-letter", "s", b'{"ani":null}', 7)
+    assert (headers["reason"], headers["detail"], headers["covers"], headers["epoch"]) == (
+        "schema",
+        "id is missing",
+        "7",
+        "3",
+    )
+    assert (envelope.unfit(), envelope.unfit()) == ([6], [])
+
+
+def test_null_has_no_value_where_the_topic_has_a_schema() -> None:
+    """As readers with deserializers want it."""
+    entry, _ = _with_schema(lambda _value: None).event(0, 1, None, {}, b"null")
+    assert (entry.value, entry.null) == (b"", True)

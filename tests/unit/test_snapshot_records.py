@@ -8,7 +8,7 @@ from connector.core.envelope import Envelope, StreamIdentity
 from connector.core.redaction import Redaction
 from connector.core.routing import Router
 from connector.core.snapshot import SnapshotRecords
-from connector.model import Entry, Headers
+from connector.model import Entry, Headers, Unfit
 
 NOW_MS = 1_700_000_000_000
 PLACE = (2, 40)
@@ -67,3 +67,19 @@ def test_snapshot_tells_its_time_if_it_has_one() -> None:
     """On the platform's clock."""
     assert header(records(NOW_MS).conversation(PLACE, b"{}"), "ce_time") == "2023-11-14T22:13:20.000Z"
     assert header(records().conversation(PLACE, b"{}"), "ce_time") is None
+
+
+def test_snapshot_in_a_topic_with_a_schema() -> None:
+    """Conversations are serialised like events, or dead letters in their place; begin and end have no value."""
+    identity = StreamIdentity("g", "genesys", "wfm")
+
+    def serialise(raw: bytes) -> bytes | Unfit:
+        return b"\x00" + raw if b"c1" in raw else Unfit("another")
+
+    envelope = Envelope(identity, Router("events", serialise={"events": serialise}), key=["/id"], event_type="/t")
+    made = SnapshotRecords(envelope, "events", "x", None, NOW_MS, 0)
+    assert all(entry.null for entry in [*made.begin(PLACE, 2), *made.end(PLACE, 2)])
+    assert made.conversation(PLACE, b'{"id":"c1"}').value == b'\x00{"id":"c1"}'
+    letter = made.conversation(PLACE, b'{"id":"c2"}')
+    assert (letter.topic, letter.snapshot_records, header(letter, "reason")) == ("g.dead-letter", 6, "schema")
+    assert (header(letter, "ce_snapshotid"), envelope.unfit()) == ("x", [40])

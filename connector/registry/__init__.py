@@ -1,0 +1,1 @@
+"""Schemas of event topics, in a registry with Confluent's API."""
