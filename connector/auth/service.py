@@ -121,12 +121,16 @@ class TokenService:
         """Seconds the present token has to live, 0 for none or a dead one; None where unknown, or nobody uses it."""
         return self._schedule.left_s(self._clock.now()) if self._leases else None
 
-    def superseded(self, mark: str) -> None:
-        """Another worker got the token of this fingerprint, and ``reissue: revokes`` may have ended ours: look now."""
-        token = self._schedule.token
-        if token is not None and mark != fingerprint(token.value):
-            self._schedule.superseded(self._clock.now())
-            self._wake()
+    def published(self, mark: str) -> None:
+        """Another worker got the token of this fingerprint. Look now, if ours is dead, or ended by it (``revokes``)."""
+        now, token = self._clock.now(), self._schedule.token
+        if token is not None and mark == fingerprint(token.value):
+            return
+        if self._schedule.freshness(now) is Freshness.INVALID:
+            self._schedule.helped()
+        elif self.reissue == "revokes":
+            self._schedule.superseded(now)
+        self._wake()
 
     async def run(self) -> None:
         """Keep the token fresh until cancelled. Failures of the endpoint never end it."""

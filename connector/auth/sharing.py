@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from connector.auth.client import ask
-from connector.core.sharing import PAUSE_S, Lock, Step, adoptable, decide, is_same, jitter_s, pause_s
+from connector.core.sharing import PAUSE_S, Lock, Step, adoptable, decide, is_refusal, is_same, jitter_s, pause_s
 from connector.errors import SharingError, TokenError, TokenPausedError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Store(Protocol):
         """Store a grant."""
         ...
 
-    async def release(self, pause_s: float = 0.0) -> None:
-        """Let go of the lock."""
+    async def release(self, pause_s: float = 0.0, *, refused: bool = False) -> None:
+        """Let go of the lock; for so long nobody is to take it, or if ``refused`` nobody with our credential."""
         ...
 
     async def bury(self, token: str) -> None:
@@ -124,16 +124,16 @@ class SharedClient:
 
     async def _ask(self, needs: Callable[[], Need]) -> Grant:
         """The OAuth server, with the lock in hand, which is let go of whatever happens."""
-        rest_s = PAUSE_S
+        rest_s, refused = PAUSE_S, False
         try:
             grant = await self._refresh(needs)
             rest_s = PAUSE_S if is_same(needs(), grant) else 0.0
         except TokenError as error:
-            rest_s = pause_s(error)
+            rest_s, refused = pause_s(error), is_refusal(error)
             raise
         finally:
             with suppress(SharingError):
-                await self._store.release(rest_s)
+                await self._store.release(rest_s, refused=refused)
         return grant
 
     async def _refresh(self, needs: Callable[[], Need]) -> Grant:

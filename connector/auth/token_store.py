@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from connector.core.sharing import LOCK_S, Lock, Seen, fingerprint, pack, unpack
+from connector.core.sharing import LOCK_S, Lock, Seen, credential_mark, fingerprint, pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from connector.auth.redis_link import RedisLink
     from connector.auth.sealing import Seal
     from connector.core.token_clock import Grant
 
 _PAUSED = b"paused"
+_REFUSED = "refused:"
 _VERSION = "v1"  # of the value; another version has names of its own
 _ROUNDS = 100_000
 
 _LOOK = """
 local lock, left = redis.pcall('GET', KEYS[2]), redis.call('PTTL', KEYS[2])
+if type(lock) == 'string' and string.sub(lock, 1, 8) == 'refused:' and lock ~= ARGV[3] then left = -2 end
 if ARGV[1] ~= '' and left < 0 then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   lock, left = ARGV[1], tonumber(ARGV[2])
@@ -29,7 +33,7 @@ end
 local value = redis.pcall('GET', KEYS[1])
 local function text(found) return type(found) == 'string' and found or '' end
 return {text(value), redis.call('PTTL', KEYS[1]), text(lock), left}
-"""  # a lock without an end is nobody's; a value of another type is no value
+"""  # a lock without an end is nobody's; nor is another credential's refusal; a value of another type is no value
 
 _KEEP = """
 local value, left = redis.pcall('GET', KEYS[1]), redis.call('PTTL', KEYS[1])
@@ -75,18 +79,22 @@ def token_keys(group: str, facts: tuple[str, ...], secrets: tuple[str, ...], sal
 
 
 class TokenStore:
-    """Every method raises :class:`connector.errors.SharingError` where Redis is away. ``owner`` names this worker."""
+    """Every method raises :class:`connector.errors.SharingError` where Redis is away.
 
-    def __init__(self, link: RedisLink, keys: TokenKeys, seal: Seal, owner: str) -> None:
+    ``owner`` names this worker, ``credential`` what it shows the OAuth server: secrets, which are not stored.
+    """
+
+    def __init__(self, link: RedisLink, keys: TokenKeys, seal: Seal, owner: str, credential: Sequence[str]) -> None:
         self.keys = keys
         self._link = link
         self._seal = seal
         self._owner = owner
+        self._refused = f"{_REFUSED}{credential_mark(keys.token, credential)}".encode()
 
     async def look(self, now: float, *, take: bool = False) -> Seen:
         """What is there; ``take``: the lock too, if it is free. ``now`` must be from before the call."""
         owner = self._owner if take else ""
-        answer = await self._link.call(_LOOK, self.keys, owner, _ms(LOCK_S))
+        answer = await self._link.call(_LOOK, self.keys, owner, _ms(LOCK_S), self._refused)
         value, left_ms, lock, lock_left_ms = answer
         left_s = left_ms / 1000
         return Seen(self._open(value, left_s, now), left_s, self._lock(lock, lock_left_ms), lock_left_ms / 1000)
@@ -100,9 +108,9 @@ class TokenStore:
             value = f"{mark}:".encode() + self._seal.close(payload, self._place(mark))
             await self._link.call(_KEEP, self.keys, mark, value, _ms(left_s))
 
-    async def release(self, pause_s: float = 0.0) -> None:
-        """Let go of the lock if it is ours; for so long nobody is to take it."""
-        await self._link.call(_RELEASE, self.keys, self._owner, _PAUSED, _ms(pause_s))
+    async def release(self, pause_s: float = 0.0, *, refused: bool = False) -> None:
+        """Let go of the lock if it is ours; for so long nobody (``refused``: with our credential) is to take it."""
+        await self._link.call(_RELEASE, self.keys, self._owner, self._refused if refused else _PAUSED, _ms(pause_s))
 
     async def bury(self, token: str) -> None:
         """A token turned out dead: nobody is to adopt it."""
@@ -117,7 +125,8 @@ class TokenStore:
     def _lock(self, owner: bytes, left_ms: int) -> Lock:
         if left_ms < 0:
             return Lock.FREE
-        return {self._owner.encode(): Lock.OURS, _PAUSED: Lock.PAUSED}.get(owner, Lock.OTHERS)
+        known = {self._owner.encode(): Lock.OURS, _PAUSED: Lock.PAUSED, self._refused: Lock.PAUSED}
+        return known.get(owner, Lock.OTHERS)
 
     def _place(self, name: str) -> bytes:
         return f"{self.keys.token}:{name}".encode()

@@ -18,7 +18,7 @@ import msgspec
 from connector.core.token_clock import BUFFER_SHARE, RETRY_AFTER_MAX_S, Freshness, Grant, lifetime_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from connector.errors import TokenError
     from connector.model import Token
@@ -32,6 +32,7 @@ JITTER_S = 2.0  # before a scheduled attempt: the guide's "0-2000 milliseconds"
 PAUSE_S = 1.0  # between attempts of all workers together while the endpoint fails
 UNKNOWN_LIFE_S = 3600.0  # how long a token is kept that does not say how long it lives; its death ends it sooner
 PROBE_S, PROBE_MAX_S = 0.5, 5.0  # between attempts to reach a store that is away
+_REFUSALS = frozenset({400, 401, 403})
 _LATE_S = 1.0  # a store that claims more life than this beyond the whole is not believed
 
 
@@ -56,7 +57,7 @@ class Lock(Enum):
     FREE = "free"
     OURS = "ours"
     OTHERS = "others"
-    PAUSED = "paused"  # the endpoint has just failed somebody: nobody
+    PAUSED = "paused"  # the endpoint has just failed somebody, or refused our credential: not we
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,19 @@ def jitter_s(need: Need, uniform: Callable[[float, float], float], *, alone: boo
         return uniform(0.0, JITTER_S) if alone else 0.0
     left_s = need.left_s or JITTER_S
     return uniform(0.0, left_s / 3 if alone else min(JITTER_S, left_s / 4))
+
+
+def is_refusal(error: TokenError) -> bool:
+    """Whether the credential was refused (RFC 6749 §5.2): no fault of the endpoint, and others may have a better one.
+
+    While a client's secret is rotated, some workers have the old one and some the new.
+    """
+    return error.status in _REFUSALS
+
+
+def credential_mark(place: str, credential: Sequence[str]) -> str:
+    """Tells the credentials of workers with one OAuth client apart: 12 bits, too few to be of help to find one."""
+    return hashlib.sha256("\0".join((place, *credential)).encode()).hexdigest()[:3]
 
 
 def pause_s(error: TokenError) -> float:

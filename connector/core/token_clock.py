@@ -237,6 +237,10 @@ class TokenClock:
         self._attempts, self._dead = 0, True
         return True
 
+    def helped(self) -> None:
+        """Another worker got a token while we have none: whatever kept us from asking, it is there to be taken."""
+        self._paced_until_s = self._told_until_s = -math.inf
+
     def superseded(self, now: float) -> None:
         """Another worker got a later token, which may have ended ours (``reissue: revokes``): ask now."""
         if self._refresh_at_s is None or self._refresh_at_s > now:

@@ -141,6 +141,12 @@ def token_facts(auth: AuthSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*facts, *sorted(auth.scopes)), tuple(part for pair in extra for part in pair)
 
 
+def credential(auth: AuthSettings) -> tuple[str, ...]:
+    """The secrets that a worker shows the OAuth server; they may differ while they are being rotated."""
+    secrets = (auth.client_secret, auth.password if isinstance(auth, PasswordAuth) else None)
+    return tuple("" if secret is None else secret.get_secret_value() for secret in secrets)
+
+
 def redis(settings: RedisSettings) -> RedisPlan:
     """Where Redis is."""
     return RedisPlan(

@@ -122,7 +122,7 @@ class PlatformClients:
             reissue=auth.reissue,
             on_event=self._observer.token,
         )
-        if shared is not None and auth.reissue == "revokes":
-            shared.listen(service.superseded)
+        if shared is not None:
+            shared.listen(service.published)
         self._observer.watch_token(name, service.left_s)
         return service

@@ -44,7 +44,7 @@ class TokenSharing:
         """The platform's OAuth client, shared."""
         facts, hidden = plans.token_facts(auth)
         keys = token_keys(self._group, facts, hidden, self._key or b"")
-        store = TokenStore(self._link, keys, Seal(self._key), f"{self._worker}/{platform}")
+        store = TokenStore(self._link, keys, Seal(self._key), f"{self._worker}/{platform}", plans.credential(auth))
         client = SharedClient(endpoint, store, self._clock, self._rng)
         self._link.listen(keys.token, client.published)
         return client

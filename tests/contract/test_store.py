@@ -59,7 +59,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """Two stores."""
     if request.param == "fake":
         shelf = Shelf()
-        made = Site(lambda owner: FakeStore(shelf, CLOCK, owner))
+        made = Site(lambda owner: FakeStore(shelf, CLOCK, owner, owner))
         shelf.readers.append(made.published.append)
         yield made
         return
@@ -67,7 +67,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     link = RedisLink(client, CLOCK, Random(1), fresh_name("probe"), lambda _up: None)
     keys = token_keys(fresh_name("group"), ("https://login.example.com", "id"), (), b"")
     seal = Seal(b"k" * 32 if request.param == "redis, sealed" else None)
-    made = Site(lambda owner: TokenStore(link, keys, seal, owner))
+    made = Site(lambda owner: TokenStore(link, keys, seal, owner, [owner]))
     link.listen(keys.token, made.published.append)
     running = asyncio.create_task(link.run())
     yield made
@@ -112,6 +112,18 @@ async def test_a_pause_holds_for_everybody(site: Site) -> None:
         assert 0 < seen.lock_left_s <= 0.4
     await asyncio.sleep(0.45)
     assert (await site.theirs.look(CLOCK.now(), take=True)).lock is Lock.OURS
+
+
+async def test_a_refused_credential_does_not_keep_another_from_asking(site: Site) -> None:
+    """While a secret is rotated; who has the refused one waits, then and while the other asks."""
+    await site.ours.look(CLOCK.now(), take=True)
+    await site.ours.release(5.0, refused=True)
+    assert (await site.ours.look(CLOCK.now(), take=True)).lock is Lock.PAUSED
+    assert (await site.theirs.look(CLOCK.now())).lock is Lock.FREE
+    assert (await site.theirs.look(CLOCK.now(), take=True)).lock is Lock.OURS
+    assert (await site.ours.look(CLOCK.now(), take=True)).lock is Lock.OTHERS
+    await site.theirs.release()
+    assert (await site.ours.look(CLOCK.now())).lock is Lock.FREE
 
 
 async def test_a_token_is_read_with_the_rest_of_its_life(site: Site) -> None:
@@ -165,7 +177,7 @@ async def test_away_is_an_error_of_its_own(tmp_path: Path) -> None:
     link = RedisLink(client, CLOCK, Random(1), "probe", lambda _up: None)
     running = asyncio.create_task(link.run())
     with pytest.raises(SharingError, match=r"check redis\.url"):
-        await TokenStore(link, token_keys("g", (), (), b""), Seal(None), "w").look(0.0)
+        await TokenStore(link, token_keys("g", (), (), b""), Seal(None), "w", []).look(0.0)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -19,7 +19,7 @@ class Shelf:
     looks: int = 0
     readers: list[Callable[[str], None]] = field(default_factory=list)
     value: tuple[str, bytes, float] | None = None  # fingerprint, payload, its end on the clock
-    lock: tuple[str, float] | None = None  # owner ("": paused), its end
+    lock: tuple[str, float] | None = None  # owner ("": paused, "refused:…": for a credential), its end
 
     def publish(self, message: str) -> None:
         """Tell everybody."""
@@ -30,10 +30,11 @@ class Shelf:
 class FakeStore:
     """Implements :class:`connector.auth.sharing.Store` for one worker."""
 
-    def __init__(self, shelf: Shelf, clock: Clock, owner: str) -> None:
+    def __init__(self, shelf: Shelf, clock: Clock, owner: str, credential: str = "") -> None:
         self._shelf = shelf
         self._clock = clock
         self._owner = owner
+        self._refused = f"refused:{credential}"
 
     async def look(self, now: float, *, take: bool = False) -> Seen:
         """See :class:`connector.auth.sharing.Store`."""
@@ -43,12 +44,13 @@ class FakeStore:
         grant = unpack(shelf.value[1], left_s, now) if shelf.value is not None and left_s > 0 else None
         if shelf.lock is not None and shelf.lock[1] <= now:
             shelf.lock = None
-        if take and shelf.lock is None:
-            shelf.lock = (self._owner, now + LOCK_S)
-        if shelf.lock is None:
+        free = shelf.lock is None or (shelf.lock[0].startswith("refused:") and shelf.lock[0] != self._refused)
+        if take and free:
+            shelf.lock, free = (self._owner, now + LOCK_S), False
+        if free or shelf.lock is None:
             return Seen(grant, left_s, Lock.FREE, 0.0)
         owner, ends_at = shelf.lock
-        lock = {self._owner: Lock.OURS, "": Lock.PAUSED}.get(owner, Lock.OTHERS)
+        lock = {self._owner: Lock.OURS, "": Lock.PAUSED, self._refused: Lock.PAUSED}.get(owner, Lock.OTHERS)
         return Seen(grant, left_s, lock, ends_at - now)
 
     async def keep(self, grant: Grant, now: float) -> None:
@@ -62,11 +64,12 @@ class FakeStore:
         shelf.value = (mark, packed[0], ends_at)
         shelf.publish(mark)
 
-    async def release(self, pause_s: float = 0.0) -> None:
+    async def release(self, pause_s: float = 0.0, *, refused: bool = False) -> None:
         """See :class:`connector.auth.sharing.Store`."""
         shelf = self._reached()
         if shelf.lock is not None and shelf.lock[0] == self._owner:
-            shelf.lock = ("", self._clock.now() + pause_s) if pause_s > 0 else None
+            rests = self._refused if refused else ""
+            shelf.lock = (rests, self._clock.now() + pause_s) if pause_s > 0 else None
             shelf.publish("")
 
     async def bury(self, token: str) -> None:

@@ -17,6 +17,7 @@ from redis import Redis
 
 from connector.auth.redis_link import RedisLink, RedisPlan
 from connector.clock import BootClock
+from tests.support.fleet import say
 from tests.support.redis_server import OwnRedis, own_redis
 from tests.support.seed import SEED
 from tests.support.token_fleet import Fleet, fleet
@@ -79,6 +80,23 @@ async def test_twenty_workers_one_grant_a_lifetime(redis: OwnRedis) -> None:
         assert its.count("token_429") == 0
         assert sum(worker.late for worker in its.workers) == 0
         assert sum(worker.had("granted") for worker in its.workers) == 4
+
+
+async def test_a_client_secret_is_rotated(redis: OwnRedis) -> None:
+    """Workers that still have the old one live on the others' tokens, and do not keep those from asking."""
+    async with fleet(token_life_s=LIFE_S, token_burst_s=APART_S) as its:
+        await its.start(15, {"url": redis.url}, {"client_secret": "the former one"})
+        await asyncio.sleep(3.0)
+        refused = its.count("token_errors")
+        assert 1 <= refused <= 6, "of fifteen, one at a time, a second or more apart"
+        await its.start(2, {"url": redis.url})
+        await its.all_have(1)
+        for _ in range(2):
+            await a_lifetime(its, 17)
+        assert its.count("tokens") == 3
+        assert its.count("token_429") == 0
+        assert sum(worker.late for worker in its.workers) == 0
+        say(f"{its.count('token_errors') - refused} of those with the former secret were refused meanwhile")
 
 
 async def test_redis_killed_and_restarted(redis: OwnRedis) -> None:

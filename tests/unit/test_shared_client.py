@@ -53,16 +53,22 @@ class Endpoint:
 class Worker:
     """One worker's token service, and what its stream saw."""
 
-    def __init__(self, site: Site, name: str, *, revokes: bool) -> None:
-        client = SharedClient(site.endpoint, FakeStore(site.shelf, site.clock, name), site.clock, Random(name))
+    def __init__(self, site: Site, name: str, *, revokes: bool, endpoint: Endpoint, credential: str) -> None:
+        store = FakeStore(site.shelf, site.clock, name, credential)
+        client = SharedClient(endpoint, store, site.clock, Random(name))
         self.tokens: list[str] = []
         self.events: list[TokenEvent] = []
         self.service = TokenService(
-            client, clock=site.clock, rng=Random(name), buffer_s=BUFFER_S, name=name, on_event=self.events.append
+            client,
+            clock=site.clock,
+            rng=Random(name),
+            buffer_s=BUFFER_S,
+            name=name,
+            reissue="revokes" if revokes else "keeps",
+            on_event=self.events.append,
         )
         site.shelf.readers.append(client.published)
-        if revokes:
-            client.listen(self.service.superseded)
+        client.listen(self.service.published)
 
     def use(self) -> None:
         """A stream takes tokens from now on."""
@@ -82,9 +88,13 @@ class Site:
         self.endpoint = Endpoint(self.clock)
         self.running: list[asyncio.Task[None]] = []
 
-    async def workers(self, number: int, *, revokes: bool = False) -> list[Worker]:
-        """So many workers, each with a stream."""
-        made = [Worker(self, f"w{len(self.running) + n}", revokes=revokes) for n in range(number)]
+    async def workers(
+        self, number: int, *, revokes: bool = False, endpoint: Endpoint | None = None, credential: str = ""
+    ) -> list[Worker]:
+        """So many workers, each with a stream; ``endpoint``: what the OAuth server is to who has this credential."""
+        names = [f"w{len(self.running) + n}" for n in range(number)]
+        at = endpoint or self.endpoint
+        made = [Worker(self, name, revokes=revokes, endpoint=at, credential=credential) for name in names]
         self.running += [asyncio.create_task(worker.service.run()) for worker in made]
         for worker in made:
             worker.use()
@@ -195,6 +205,20 @@ async def test_a_failure_pauses_all(site: Site) -> None:
     await site.pass_s(40.0)
     assert len(site.endpoint.asked) == 2
     assert all(worker.tokens == ["t2"] for worker in workers)
+
+
+async def test_workers_with_a_former_secret_take_tokens_and_keep_nobody_from_asking(site: Site) -> None:
+    """While a secret is rotated: theirs is refused to one of them, whose is good asks at once, and all have it."""
+    former = Endpoint(site.clock)
+    former.errors = [TokenError("invalid_client", status=401, retry_after_s=60.0) for _ in range(100)]
+    refused = await site.workers(10, endpoint=former, credential="former")
+    assert len(former.asked) == 1
+    (good,) = await site.workers(1)
+    assert good.tokens == ["t1"]
+    assert all(worker.tokens == ["t1"] for worker in refused), "at once, whatever they were waiting for"
+    await site.pass_s(LIFE_S - 1.0, step_s=0.5)
+    assert all(worker.tokens == ["t1", "t2"] for worker in [good, *refused]), "before the former one is over"
+    assert len(former.asked) <= 4
 
 
 async def test_a_failing_endpoint_is_asked_by_one_at_a_time(site: Site) -> None:
