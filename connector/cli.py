@@ -11,7 +11,7 @@ from connector import __version__
 from connector.errors import ConfigurationError, LaneMismatchError, PrerequisiteError
 
 EXIT_CONFIGURATION, EXIT_PREREQUISITE, EXIT_INTERRUPTED = 2, 3, 130
-COMMANDS = ("demo", "check", "run", "streams", "audit", "gaps", "checkpoint", "simulate", "simulate-genesys")
+COMMANDS = ("demo", "check", "run", "streams", "audit", "gaps", "checkpoint", "simulate")
 """In the order of the help. Each is a module of ``connector.commands`` with a click command of the same name."""
 
 
@@ -32,8 +32,7 @@ class _Commands(click.Group):
         """The command, its file loaded now."""
         if cmd_name not in COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"connector.commands.{name}"), name)
+        command: click.Command = getattr(import_module(f"connector.commands.{cmd_name}"), cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature

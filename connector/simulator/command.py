@@ -1,30 +1,51 @@
-"""The commands ``simulate`` and ``simulate-genesys``: a platform until it is interrupted."""
+"""The command ``simulate``: a platform until it is interrupted."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, cast
 
 from connector.simulator.genesys import GenesysCloud, GenesysSettings
 from connector.simulator.server import Simulator
-from connector.simulator.settings import SimulatorSettings
+from connector.simulator.settings import Kind, SimulatorSettings
 
 
-async def simulate(settings: SimulatorSettings, port: int, host: str = "127.0.0.1") -> None:
+def settings_of(
+    kind: str, client_id: str, client_secret: str, given: Mapping[str, Any]
+) -> SimulatorSettings | GenesysSettings:
+    """The settings of a kind of platform with what was given of them.
+
+    Raises ``ValueError`` for what that kind of platform does not have or the simulator cannot be.
+    """
+    model: type[SimulatorSettings | GenesysSettings] = (
+        GenesysSettings if kind == "genesys-notifications" else SimulatorSettings
+    )
+    foreign = given.keys() - {field.name for field in fields(model)}
+    if foreign:
+        raise ValueError(f"{kind} has no {', '.join(sorted(foreign))}")
+    if model is GenesysSettings:
+        return GenesysSettings(clients={client_id: client_secret}, **given)
+    numbers = {"close_code": int(given["close_code"])} if "close_code" in given else {}
+    return SimulatorSettings(
+        kind=cast("Kind", kind), client_id=client_id, client_secret=client_secret, **{**given, **numbers}
+    )
+
+
+async def simulate(settings: SimulatorSettings | GenesysSettings, port: int, host: str = "127.0.0.1") -> None:
     """Run a simulator until SIGINT, SIGTERM or cancellation; print its addresses once it listens.
 
     Raises ``OSError`` where the port is taken.
     """
-    simulator = Simulator(settings)
-    await _serve(simulator, port, host, lambda: _addresses(simulator, settings))
-
-
-async def simulate_genesys(settings: GenesysSettings, port: int, host: str = "127.0.0.1") -> None:
-    """The same with a simulated Genesys Cloud."""
-    cloud = GenesysCloud(settings)
-    await _serve(cloud, port, host, lambda: _genesys_addresses(cloud, settings))
+    if isinstance(settings, GenesysSettings):
+        cloud = GenesysCloud(settings)
+        await _serve(cloud, port, host, lambda: _genesys_addresses(cloud, settings))
+    else:
+        simulator = Simulator(settings)
+        await _serve(simulator, port, host, lambda: _addresses(simulator, settings))
 
 
 async def _serve(platform: Simulator | GenesysCloud, port: int, host: str, addresses: Callable[[], str]) -> None:

@@ -16,6 +16,7 @@ from connector import __version__
 from connector.cli import bridge
 from connector.errors import ConfigurationError, LaneMismatchError, PrerequisiteError
 from connector.settings import ConfigurationSource, Settings
+from connector.simulator import command
 from connector.simulator.genesys import GenesysSettings
 from connector.simulator.settings import SimulatorSettings
 from tests.unit.test_settings import minimum
@@ -145,7 +146,7 @@ def test_simulate_builds_the_simulators_settings(monkeypatch: pytest.MonkeyPatch
     async def simulate(settings: SimulatorSettings, port: int) -> None:
         seen.append((settings, port))
 
-    _put(monkeypatch, "connector.simulator.command", simulate=simulate)
+    monkeypatch.setattr(command, "simulate", simulate)
     assert _invoke("simulate").exit_code == 0
     arguments = ["--kind", "nice-offset", "--port", "0", "--rate", "7", "--token-life", "5", "--close-code", "4001"]
     assert _invoke("simulate", *arguments, "--retention", "9", "--opaque-tokens").exit_code == 0
@@ -160,22 +161,27 @@ def test_simulate_builds_the_simulators_settings(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_simulate_genesys_builds_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without options the simulator's own defaults; the client is the one that is named."""
+def test_simulate_builds_the_settings_of_genesys_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is the one that is named; an option of another kind is refused by its name."""
     seen = []
 
-    async def simulate_genesys(settings: GenesysSettings, port: int) -> None:
+    async def simulate(settings: GenesysSettings, port: int) -> None:
         seen.append((settings, port))
 
-    _put(monkeypatch, "connector.simulator.command", simulate_genesys=simulate_genesys)
-    assert _invoke("simulate-genesys").exit_code == 0
+    monkeypatch.setattr(command, "simulate", simulate)
+    kind = ("simulate", "--kind", "genesys-notifications")
+    assert _invoke(*kind).exit_code == 0
     arguments = ["--client-id", "wfm", "--client-secret", "s", "--token-idle", "900", "--dead-socket", "closes"]
-    assert _invoke("simulate-genesys", *arguments, "--port", "0").exit_code == 0
+    assert _invoke(*kind, *arguments, "--port", "0").exit_code == 0
     assert seen == [
         (GenesysSettings(), 8900),
         (GenesysSettings(clients={"wfm": "s"}, token_idle_s=900, dead_socket="closes"), 0),
     ]
-    assert _invoke("simulate-genesys", "--queues", "0").exit_code == 2
+    assert _invoke(*kind, "--queues", "0").exit_code == 2
+    for options in ((*kind, "--retention", "9"), ("simulate", "--queues", "3")):
+        result = _invoke(*options)
+        assert (result.exit_code, len(seen)) == (2, 2)
+        assert f"has no {'retention_s' if '--retention' in options else 'queues'}" in result.stderr
 
 
 def test_simulate_refuses_what_the_simulator_refuses() -> None:
@@ -192,7 +198,7 @@ def test_simulate_on_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
     async def simulate(_settings: SimulatorSettings, _port: int) -> None:
         raise OSError(98, "Address already in use")
 
-    _put(monkeypatch, "connector.simulator.command", simulate=simulate)
+    monkeypatch.setattr(command, "simulate", simulate)
     result = _invoke("simulate", "--port", "8901")
     assert (result.exit_code, result.stderr) == (2, "--port 8901: Address already in use\n")
 
