@@ -42,7 +42,7 @@ release-schemas:
 UV_LOCK := $(SUPPLY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 lock: $(VENV)/.supply
-	$(UV_LOCK) pyproject.toml --output-file requirements.lock
+	$(UV_LOCK) pyproject.toml --extra otel --output-file requirements.lock
 	$(UV_LOCK) --group build --output-file requirements-build.lock
 
 sbom: $(VENV)/.locked $(VENV)/.supply

@@ -9,10 +9,12 @@ import resource
 import secrets
 import signal
 import socket
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,7 +22,7 @@ from connector import __version__, telemetry
 from connector import settings as configuration
 from connector.clock import BootClock
 from connector.core.notification import Notifier
-from connector.errors import LaneMismatchError
+from connector.errors import ConfigurationError, LaneMismatchError
 from connector.kafka.administrator import Administrator
 from connector.kafka.announcer import Announcer
 from connector.kafka.topics import Topics
@@ -34,6 +36,9 @@ from connector.worker.listeners import open_listeners
 from connector.worker.observer import Observer
 from connector.worker.platform_clients import PlatformClients
 from connector.worker.topic_watch import TopicWatch
+
+if TYPE_CHECKING:
+    from connector.worker.tracing import Tracing
 
 EXIT_DONE = 0
 EXIT_CONFIGURATION = 2
@@ -86,7 +91,9 @@ class Bridge:
         client, metrics = replace(plans.kafka_client(settings), worker=_worker_id()), Metrics()
         platform_of = plans.platform_of(settings)
         board, announcer = Board(platform_of), Announcer(client, Notifier(settings.group, client.worker, platform_of))
-        observer = Observer(metrics, board, announcer, *([] if extra_observer is None else [extra_observer]))
+        self._tracing = _tracing(settings, client.worker, platform_of)
+        watching = [announcer] if extra_observer is None else [announcer, extra_observer]
+        observer = Observer(metrics, board, *watching, tracing=self._tracing)
         clock, rng, admin = BootClock(), Random(), Administrator(client)  # noqa: S311 - jitter, not secrets
         topics = Topics(client, admin, settings.lanes, plans.topic_plan(settings))
         self._workshop = Workshop(
@@ -112,9 +119,13 @@ class Bridge:
         for warning in configuration.warnings(self._settings):
             _log.warning(warning)
         async with AsyncExitStack() as stack:
+            if self._tracing is not None:
+                stack.push_async_callback(asyncio.to_thread, self._tracing.close)
             group = asyncio.TaskGroup()  # entered once nothing can be wrong with the configuration any more
             assembly = Assembly(self._workshop, group, partial(self._end, EXIT_CONFIGURATION))
-            await open_listeners(self._workshop, assembly.fleet, assembly.catalogue, assembly.supervisor.unready, stack)
+            await open_listeners(
+                self._workshop, assembly.fleet, assembly.catalogue, assembly.control, assembly.supervisor.unready, stack
+            )
             await self._workshop.platforms.open(self._settings, stack)
             try:
                 async with group:
@@ -149,6 +160,17 @@ class Bridge:
         _log.error("cannot go on", reason=reason)
         self._exit_code = exit_code
         self._stop.set()
+
+
+def _tracing(settings: Settings, worker: str, platform_of: Mapping[str, str]) -> Tracing | None:
+    if not settings.tracing:
+        return None
+    try:
+        from connector.worker.tracing import open_tracing  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        how = "pip install 'ccaas-kafka-bridge[otel]', or leave tracing off"
+        raise ConfigurationError(f"tracing: OpenTelemetry is not installed ({error.name}): {how}") from error
+    return open_tracing(settings.group, worker, platform_of)
 
 
 def _worker_id() -> str:

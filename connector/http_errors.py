@@ -5,6 +5,8 @@ aiohttp's own messages repeat URLs, which may hold secrets: no text of its goes 
 
 from __future__ import annotations
 
+import ssl
+
 import aiohttp
 
 
@@ -25,3 +27,20 @@ def explain(error: Exception, where: str, setting: str) -> str:
             return f"cannot reach {where} ({error.os_error}); check {setting}, DNS, proxy and firewall"
         case _:
             return f"the request to {where} failed ({type(error).__name__}); check {setting}, proxy and firewall"
+
+
+def cause_of(error: Exception) -> str:
+    """The class of a failure, as :class:`connector.model.DialFailure` has it."""
+    match error:
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return "proxy"
+        case aiohttp.ClientConnectorDNSError():
+            return "dns"
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
+            return "tls"
+        case aiohttp.ClientConnectorError():
+            return "connect"
+        case aiohttp.ClientOSError() | aiohttp.ServerDisconnectedError() | OSError():
+            return "reset"
+        case _:
+            return "protocol"

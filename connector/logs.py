@@ -36,7 +36,7 @@ _SECRET_TEXT: Final = (
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@]*@"), rf"\1{_HIDDEN}@"),  # user:password@ in a URL
 )
 _NOISY: Final = {"aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
-_REPETITIVE: Final = "connector.kafka.librdkafka"
+_REPETITIVE: Final = ("connector.kafka.librdkafka", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
@@ -61,7 +61,8 @@ def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
     root.setLevel(number)
     for name, least in _NOISY.items():
         logging.getLogger(name).setLevel(max(least, number))
-    logging.getLogger(_REPETITIVE).filters[:] = [Repeats()]
+    for name in _REPETITIVE:
+        logging.getLogger(name).filters[:] = [Repeats()]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

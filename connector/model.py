@@ -28,19 +28,37 @@ class FailureKind(StrEnum):
     NETWORK = "network"  # DNS, TCP, TLS, time-out, 5xx
 
 
+class Trouble(NamedTuple):
+    """What ended a dial or a socket: its class, one of few (a metric's label), and in words."""
+
+    cause: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class DialFailure:
-    """Why a WebSocket could not be opened."""
+    """Why a WebSocket could not be opened.
+
+    ``cause``: what there was instead of an HTTP answer: ``dns``, ``connect``, ``tls``, ``proxy``, ``timeout``, or
+    ``protocol``, an answer that is no handshake.
+    """
 
     kind: FailureKind
     detail: str
     status: int | None = None
     retry_after_s: float | None = None
+    cause: str = "protocol"
 
     def describe(self) -> str:
         """One line for a log: kind, status and detail."""
         status = f" (HTTP {self.status})" if self.status is not None else ""
         return f"{self.kind}{status}: {self.detail}"
+
+    @property
+    def trouble(self) -> Trouble:
+        """The same for who counts: with an HTTP answer its class, as ``handshake_5xx``."""
+        cause = self.cause if self.status is None else f"handshake_{self.status // 100}xx"
+        return Trouble(cause, self.describe())
 
 
 @dataclass(frozen=True, slots=True)

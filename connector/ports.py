@@ -74,6 +74,11 @@ class Closed:
 class Connection(Protocol):
     """An open WebSocket, read by exactly one task."""
 
+    @property
+    def traceparent(self) -> str | None:
+        """The header of this name in the handshake's answer (W3C Trace Context), unchecked; None: there was none."""
+        ...
+
     async def receive(self) -> bytes | Closed | FrameKind:
         """The next message's bytes; ``FrameKind.PONG`` or ``OVERSIZE``; or :class:`Closed`, for ever after.
 

@@ -1,6 +1,6 @@
-"""What happens in the bridge, as typed events: one name in log, metric and span.
+"""What happens in the bridge, as typed events: one name in log, metric and span (:func:`signal_of`).
 
-``pipeline`` and ``supervisor`` emit; ``app`` turns the events into log lines and metrics. Every record that is
+``pipeline`` and ``supervisor`` emit; ``app`` turns the events into log lines, metrics and spans. Every record that is
 dropped, refused or missing is in one of them. Durations in seconds.
 """
 
@@ -47,6 +47,17 @@ class SocketOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DialFailed(Event):
+    """A socket could not be opened, after ``took_s``; ``cause`` as in :class:`connector.model.Trouble`."""
+
+    socket: int
+    why: str
+    took_s: float
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class SocketClosed(Event):
     """A socket ended: ``by`` "us" or "peer"."""
 
@@ -58,18 +69,26 @@ class SocketClosed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RotationDone(Event):
-    """The newest token's socket carries the stream; ``how`` names what ended the overlap."""
+    """The newest token's socket carries the stream; ``how`` names what ended the overlap.
+
+    ``took_s``: since the token was there.
+    """
 
     generation: int
     how: str
     overlap_s: float
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """A dial or a socket failed; ``path`` is network, rotation or auth, never two of them."""
+    """A dial or a socket failed; ``path`` is network, rotation or auth, never two of them.
+
+    ``cause``: its class, as in :class:`connector.model.Trouble`.
+    """
 
     path: str
+    cause: str
     detail: str
     next_in_s: float | None
     failures: int
@@ -212,9 +231,6 @@ class Moved(Event):
     reason: str
 
 
-Observer = Callable[[Event], None]
-
-
 @dataclass(frozen=True, slots=True)
 class LaneLost(Event):
     """The group lost sight of this worker: of the stream nothing is written until the lane is someone's again."""
@@ -225,3 +241,41 @@ class LaneLost(Event):
 @dataclass(frozen=True, slots=True)
 class StreamLeft(Event):
     """The stream's lane is no longer this worker's: what is known of it here is out of date."""
+
+
+SIGNALS: dict[type[Event], str] = {
+    StreamState: "stream_state",
+    Dialing: "connect",
+    SocketOpened: "socket_opened",
+    DialFailed: "connect_failed",
+    SocketClosed: "socket_closed",
+    RotationDone: "rotation",
+    TokenDied: "auth_failure",
+    HoleSuspected: "hole_suspected",
+    GapRecorded: "gap",
+    Unanchored: "unanchored",
+    SnapshotWritten: "snapshot_written",
+    Halted: "stream_halted",
+    DeadLettered: "dead_letter",
+    Poisoned: "poison_alert",
+    ReadingPaused: "reading_paused",
+    Committed: "commit",
+    Suspended: "stream_suspended",
+    Restored: "stream_restored",
+    StreamFailed: "stream_fault",
+    Told: "stream_told",
+    Moved: "position_changed",
+    LaneLost: "lane_lost",
+    StreamLeft: "stream_left",
+}
+"""An event's name: the log line's ``signal``, the stem of its metrics, the name of its span. ``BatchRead`` has none: it
+makes numbers only."""
+PATHS = ("network", "rotation", "auth")
+
+
+def signal_of(event: Event) -> str:
+    """The event's name; a failure's tells its path."""
+    return f"{event.path}_failure" if isinstance(event, Failed) else SIGNALS[type(event)]
+
+
+Observer = Callable[[Event], None]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TokenGranted:
-    """A new token. ``exp_s`` and ``refresh_time_s`` are instants of the platform's clock; None where unknown.
+    """A new token, ``took_s`` after it was asked for.
 
-    ``shared``: another worker asked for it. ``skew_s``: the platform's clock minus the local one, to within a second
-    (Date is whole); only to be shown.
+    ``exp_s`` and ``refresh_time_s`` are instants of the platform's clock; None where unknown. ``shared``: another one
+    asked. ``skew_s``: the platform's clock minus the local one, to within a second (Date is whole); only to be shown.
     """
 
     name: str
@@ -21,6 +21,7 @@ class TokenGranted:
     refresh_in_s: float | None
     refresh_time_s: float | None
     skew_s: float | None
+    took_s: float
     shared: bool = False
 
 
@@ -32,6 +33,7 @@ class TokenUnchanged:
     generation: int
     retry_in_s: float | None
     seconds_left: float | None
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class TokenRequestFailed:
     detail: str
     retry_in_s: float | None
     seconds_left: float | None
+    took_s: float
     asked: bool = True
 
 
@@ -62,6 +65,8 @@ class TokenReportedDead:
 
 TokenEvent = TokenGranted | TokenUnchanged | TokenRequestFailed | TokenReportedDead
 
+SIGNAL = "token_request"
+"""Name of all of these: the log line's ``signal``, the stem of their metrics, the name of their span."""
 STORY = {
     TokenGranted: (logging.INFO, "token granted"),
     TokenUnchanged: (logging.INFO, "token endpoint gave the same token again"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from connector.auth.events import (
+    SIGNAL,
     STORY,
     TokenEvent,
     TokenGranted,
@@ -86,6 +87,7 @@ class TokenService:
         self._schedule = TokenClock(buffer_s, rng.uniform)
         self._leases: set[_Lease] = set()
         self._sleeper: asyncio.Task[object] | None = None
+        self._asked_at = 0.0
 
     def lease(self, on_token: Callable[[Token], None]) -> Callable[[], None]:
         """As :meth:`connector.ports.TokenSource.lease`; a live token is handed out even inside its buffer."""
@@ -158,6 +160,7 @@ class TokenService:
 
     async def _request(self) -> None:
         self._schedule.requested()
+        self._asked_at = self._clock.now()
         try:
             grant = await self._client.request_token(self._need)
         except TokenError as error:
@@ -182,7 +185,7 @@ class TokenService:
             self._failed(None, "the endpoint gave the dead token again; does it cache?")
         elif answer is Answer.SAME:
             left_s = self._schedule.left_s(now)
-            self._tell(TokenUnchanged(self.name, token.generation, self._retry_in_s(now), left_s))
+            self._tell(TokenUnchanged(self.name, token.generation, self._retry_in_s(now), left_s, now - self._asked_at))
         else:
             self._tell(self._story_of(grant, token, now))
             for lease in tuple(self._leases):
@@ -198,18 +201,20 @@ class TokenService:
             refresh_in_s=refresh_in_s,
             refresh_time_s=None if platform_s is None or refresh_in_s is None else platform_s + refresh_in_s,
             skew_s=None if platform_s is None else platform_s - self._wall_s(),
+            took_s=now - self._asked_at,
             shared=grant.answered_at_s is not None,
         )
 
     def _failed(self, status: int | None, detail: str, *, asked: bool = True) -> None:
         now = self._clock.now()
         left_s = self._schedule.left_s(now)
-        self._tell(TokenRequestFailed(self.name, status, detail, self._retry_in_s(now), left_s, asked))
+        took_s = now - self._asked_at
+        self._tell(TokenRequestFailed(self.name, status, detail, self._retry_in_s(now), left_s, took_s, asked))
 
     def _retry_in_s(self, now: float) -> float | None:
         deadline = self._schedule.deadline()
         return None if deadline is None else max(0.0, deadline - now)
 
     def _tell(self, event: TokenEvent) -> None:
-        _log.log(*STORY[type(event)], **asdict(event))
+        _log.log(*STORY[type(event)], signal=SIGNAL, **asdict(event))
         self._on_event(event)

@@ -11,16 +11,15 @@ from connector.core.credential import Credential
 from connector.core.reconnect import Backoff, DialPacer
 from connector.core.rotation import Rotation
 from connector.core.sockets import Socket
-from connector.core.states import TRANSITIONS, Close, Command, Dial, Policy, ReportDead, Setback, State, Why
+from connector.core.states import TRANSITIONS, Close, Command, Dial, Policy, ReportDead, Rotated, Setback, State, Why
 from connector.core.steps import HoleState
 from connector.errors import IllegalTransitionError
-from connector.model import DialFailure, FailureKind, Token
+from connector.model import DialFailure, FailureKind, Token, Trouble
 
 if TYPE_CHECKING:
     from random import Random
 
 CLOSE_NORMAL = 1000
-CLOSE_ABNORMAL = 1006
 _DIAL_TIMEOUT_S = 10.0
 _BURST = frozenset({Why.START, Why.ROTATION, Why.EMERGENCY})
 
@@ -86,45 +85,45 @@ class Dialling:
 
     def _lone_failed(self, failed: Socket, failure: DialFailure, now: float) -> None:
         """No other socket is open."""
-        detail = failure.describe()
+        trouble = failure.trouble
         match failure.kind:
             case FailureKind.UNAUTHORIZED:
-                self._token_died(failed.token.generation, now, "unauthorized", detail)
+                self._token_died(failed.token.generation, now, "unauthorized", trouble)
             case FailureKind.FORBIDDEN:
                 self._credential.forbidden(now)
-                self._refused(now, "forbidden", detail)
+                self._refused(now, "forbidden", trouble)
             case FailureKind.EXPIRED_POSITION:
                 self._dial(now, "expired_position", Why.NETWORK)
             case _:
-                self._network_failed(now, "failed", detail)
+                self._network_failed(now, "failed", trouble)
 
-    def _lost(self, old: Socket, code: int, now: float, detail: str) -> None:
+    def _lost(self, old: Socket, code: int, now: float, trouble: Trouble) -> None:
         """The only socket has ended."""
         if self._expired(old, code, now):
-            self._token_died(old.token.generation, now, "expired", detail)
+            self._token_died(old.token.generation, now, "expired", trouble)
         else:
-            self._network_failed(now, "dropped", detail)
+            self._network_failed(now, "dropped", trouble)
 
-    def _token_died(self, generation: int, now: float, event: str, detail: str) -> None:
+    def _token_died(self, generation: int, now: float, event: str, trouble: Trouble) -> None:
         """Emergency: not a network failure. With a newer token dial at once; else one refresh, then dial."""
-        self._report_dead(generation, detail)
+        self._report_dead(generation, trouble.detail)
         if generation == self._credential.generation:
             self._credential.refused(now)
         if self._credential.refused_until > now:
-            self._refused(now, event, detail)
+            self._refused(now, event, trouble)
         else:
             self._dial(now, event, Why.EMERGENCY)
 
-    def _refused(self, now: float, event: str, detail: str) -> None:
+    def _refused(self, now: float, event: str, trouble: Trouble) -> None:
         self._why = Why.EMERGENCY
         self._due = max(self._credential.refused_until, self._earliest(now, self._why))
-        self._out.append(Setback("auth", detail, self._due))
+        self._out.append(Setback("auth", trouble, self._due))
         self._go(event, State.REFUSED)
 
-    def _network_failed(self, now: float, event: str, detail: str) -> None:
+    def _network_failed(self, now: float, event: str, trouble: Trouble) -> None:
         self._why = Why.NETWORK
         self._due = max(self.backoff.failed(now, self._complete_at), self._earliest(now, self._why))
-        self._out.append(Setback("network", detail, self._due))
+        self._out.append(Setback("network", trouble, self._due))
         self._go(event, State.BREAKER_OPEN if self.backoff.breaker_open else State.BACKING_OFF)
 
     # ------------------------------------------------------------------ inside
@@ -142,6 +141,10 @@ class Dialling:
         self._forget_if_healthy(s, now)
         if s.healthy(now) and s.heard_at is not None and self._hole is HoleState.NONE:
             self._complete_at = max(self._complete_at, s.heard_at)  # it was quiet, not stale
+
+    def _rotated(self, new: Socket, how: str, overlap_s: float, now: float) -> None:
+        took_s = max(0.0, now - self._credential.staged_at)
+        self._out.append(Rotated(new.token.generation, how, overlap_s, took_s))
 
     def _forget_if_healthy(self, s: Socket, now: float) -> None:
         if s.healthy(now):

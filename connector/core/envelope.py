@@ -18,6 +18,7 @@ from connector.core.pointer import Lookup, compile_pointer
 from connector.core.redaction import Redaction
 from connector.core.routing import Router
 from connector.core.steps import Unreadable
+from connector.core.tracing import TraceContext
 from connector.model import Entry, Gap, Headers, Serialise, TopicLimits, Unfit
 
 IMPLAUSIBLE_MS = 24 * 3600 * 1000
@@ -54,8 +55,9 @@ class Envelope:
         key: Sequence[str],
         event_type: str,
         type_prefix: str = "",
+        traceparent: str | None = None,
     ) -> None:
-        """``key``: JSON pointers, the first present wins; ``event_type``: the pointer to the type."""
+        """``key``: JSON pointers, the first present wins; ``event_type``, ``traceparent``: pointers to these."""
         self.identity = identity
         self.router = router
         self._source = ("ce_source", identity.source.encode())
@@ -63,6 +65,7 @@ class Envelope:
         self._first_key = self._key[0] if self._key else _nowhere
         self._type = compile_pointer(event_type)
         self.type_prefix = type_prefix
+        self.trace = TraceContext(None if traceparent is None else compile_pointer(traceparent))
         self._gaps = f"{identity.group}.gaps"
         self._dead_letters = f"{identity.group}.dead-letter"
         self._windows: dict[str, tuple[int, int]] = {}
@@ -96,6 +99,8 @@ class Envelope:
             ("ce_position", digits),
             _JSON,
         ]
+        if self.trace.told:
+            self._traced(document, headers)
         if redaction is not None:
             raw = self.redact(raw, redaction, headers)
         time_ms: int | None = None
@@ -132,6 +137,11 @@ class Envelope:
         counts = (self.clamped, self.redacted)
         self.clamped = self.redacted = 0
         return counts
+
+    def _traced(self, document: object, headers: Headers) -> None:
+        found = self.trace.of(document)
+        if found is not None:
+            headers.append(("traceparent", found))
 
     def redact(self, raw: bytes, redaction: Redaction, headers: Headers) -> bytes:
         """The value without what must not pass; where something was taken out, a header says what."""

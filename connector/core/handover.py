@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from math import inf
 
-from connector.core.dialling import CLOSE_ABNORMAL, CLOSE_NORMAL, Dialling
-from connector.core.sockets import Socket, judge_overlap, overlap_deadline
-from connector.core.states import Close, Command, Ping, Pong, Rotated, Setback, Silent, State, Why
+from connector.core.dialling import CLOSE_NORMAL, Dialling
+from connector.core.sockets import CLOSE_ABNORMAL, SILENT, Socket, ending, judge_overlap, overlap_deadline
+from connector.core.states import Close, Command, Ping, Pong, Setback, Silent, State, Why
 from connector.core.steps import HoleState
-from connector.model import DialFailure, FailureKind, Token
+from connector.model import DialFailure, FailureKind, Token, Trouble
 
 __all__ = ["CLOSE_ABNORMAL", "CLOSE_NORMAL", "Handover"]
 
@@ -83,7 +83,7 @@ class Handover(Dialling):
             self._active, self._other = new, None
             if new.replaces is not None and new.replaces != new.token.generation:
                 how = "sequential" if new.sequential else "old_closed"
-                self._out.append(Rotated(new.token.generation, how, 0.0))
+                self._rotated(new, how, 0.0, now)
             self._settle(now, "opened")
         elif self.paused:
             self._promote(now, "opened")
@@ -101,18 +101,18 @@ class Handover(Dialling):
         if self.state is State.DIALING:
             self._lone_failed(failed, failure, now)
         elif failure.kind is FailureKind.UNAUTHORIZED:
-            self._fresh_refused(failed, now, "unauthorized", failure.describe())
+            self._fresh_refused(failed, now, "unauthorized", failure.trouble)
         else:
-            self._redial(now, "failed", failure.describe(), failure.kind)
+            self._redial(now, "failed", failure.trouble, failure.kind)
         return self._take()
 
     def closed(self, socket: int, code: int, now: float, reason: str = "") -> list[Command]:
         """A socket has ended; ``code`` 1006 where no close frame came."""
-        detail = f"closed {code} {reason}".rstrip()
+        trouble = ending(code, reason)
         if self._active is not None and self._active.id == socket:
-            self._active_closed(self._active, code, now, detail)
+            self._active_closed(self._active, code, now, trouble)
         elif self._other is not None and self._other.id == socket and self.state is State.OVERLAP:
-            self._new_closed(self._other, code, now, detail)
+            self._new_closed(self._other, code, now, trouble)
         return self._take()
 
     def progressed(self, socket: int, now: float, *, fresh: bool, caught_up: bool, hole: HoleState) -> list[Command]:
@@ -208,20 +208,20 @@ class Handover(Dialling):
         newer = token is not None and token.generation > self._only().token.generation
         return Why.ROTATION if newer else Why.PROBE
 
-    def _fresh_refused(self, new: Socket, now: float, event: str, detail: str) -> None:
+    def _fresh_refused(self, new: Socket, now: float, event: str, trouble: Trouble) -> None:
         """The platform does not take the token of the new socket; the old one lives."""
-        self._report_dead(new.token.generation, detail)
+        self._report_dead(new.token.generation, trouble.detail)
         if new.token.generation == self._credential.generation:
             self._credential.refused(now)
         if self._credential.refused_until > now:
-            self._out.append(Setback("auth", detail, self._credential.refused_until))
+            self._out.append(Setback("auth", trouble, self._credential.refused_until))
         self._settle(now, event)
 
-    def _redial(self, now: float, event: str, detail: str, kind: FailureKind | None = None) -> None:
+    def _redial(self, now: float, event: str, trouble: Trouble, kind: FailureKind | None = None) -> None:
         """The new socket came to nothing; the old one lives."""
         due = self._rotation.redial(self._only(), now, kind)
         self._due = max(due, self._earliest(now, self._purpose(now)))
-        self._out.append(Setback("rotation", detail, self._due))
+        self._out.append(Setback("rotation", trouble, self._due))
         self._go(event, State.ROTATION_DUE)
 
     def _judge_overlap(self, now: float) -> None:
@@ -231,7 +231,7 @@ class Handover(Dialling):
             self._out.append(Close(new.id, CLOSE_NORMAL, "silent"))
             self._other = None
             self._rotation.starved()
-            self._redial(now, end, "the new socket delivers nothing, or not what is missing")
+            self._redial(now, end, Trouble("silence", "the new socket delivers nothing, or not what is missing"))
         elif end is not None:
             self._promote(now, end)
 
@@ -247,7 +247,7 @@ class Handover(Dialling):
         new, _ = self._pair()
         self._active, self._other = new, None
         if new.token.generation != old.token.generation:
-            self._out.append(Rotated(new.token.generation, event, new.open_for(now)))
+            self._rotated(new, event, new.open_for(now), now)
         self._settle(now, event)
 
     def _settle(self, now: float, event: str) -> None:
@@ -260,38 +260,38 @@ class Handover(Dialling):
 
     # ------------------------------------------------------------------ endings
 
-    def _active_closed(self, old: Socket, code: int, now: float, detail: str) -> None:
+    def _active_closed(self, old: Socket, code: int, now: float, trouble: Trouble) -> None:
         """The socket that delivers has ended: the only one, or the old one of two."""
         self._let_go(old, now)
         new = self._other
         if new is None:
             self._active = None
-            self._lost(old, code, now, detail)
+            self._lost(old, code, now, trouble)
             return
         if self._expired(old, code, now) and new.token.generation == old.token.generation:
-            self._report_dead(old.token.generation, detail)
+            self._report_dead(old.token.generation, trouble.detail)
         if self.state is State.OVERLAP:
             self._take_over(old, now, "old_closed")
         else:
             self._active = None
             self._go("old_closed", State.DIALING)
 
-    def _new_closed(self, new: Socket, code: int, now: float, detail: str) -> None:
+    def _new_closed(self, new: Socket, code: int, now: float, trouble: Trouble) -> None:
         """The new one of two has ended. Fresh tokens that expire in a row: the platform minds the socket, not them."""
         self._other = None
         if code in self._policy.expired_codes and not self._credential.refusals:
-            self._fresh_refused(new, now, "new_expired", detail)
+            self._fresh_refused(new, now, "new_expired", trouble)
             return
         if code != CLOSE_ABNORMAL:
             self._rotation.refuses_second = True
-        self._redial(now, "new_closed", detail)
+        self._redial(now, "new_closed", trouble)
 
     def _look_after_sockets(self, now: float) -> None:
         for s in self._open():
             if not self.paused and now >= s.silent_at(self._policy):
                 self._out.append(Close(s.id, CLOSE_NORMAL, "silent"))
                 out, self._out = self._out, []
-                self._out = out + self.closed(s.id, CLOSE_ABNORMAL, now, "silent")
+                self._out = out + self.closed(s.id, CLOSE_ABNORMAL, now, SILENT)
             elif not self.paused and now >= s.ping_at:
                 s.pinged(now, self._policy, expected=self._hole is HoleState.WAIT)
                 self._out.append(Ping(s.id))

@@ -52,7 +52,7 @@ class Notifier:
                 return self._of(GAP, stream, _interval(gap), now_ms)
             case telemetry.LaneLost(stream, lane):
                 return self._of(LANE_LOST, stream, {"lane": lane}, now_ms)
-            case telemetry.Failed(stream, _, detail):
+            case telemetry.Failed(stream, _, _, detail):
                 self._details[stream] = detail
             case telemetry.StreamState(stream, state):
                 return self._moved(stream, State(state), now_ms)

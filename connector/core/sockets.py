@@ -8,13 +8,17 @@ from math import inf
 from connector.core.reconnect import healthy
 from connector.core.states import Policy, Why
 from connector.core.steps import HoleState
-from connector.model import Token
+from connector.model import Token, Trouble
 
 OVERLAP_MAX_S = 2.0
 QUIET_MAX_S = 1.0
 SILENCE_MAX_S = 10.0
 """A socket that was asked for what is missing and shows nothing for so long, although it lives, has nothing to show: as
 long as a platform may take for a handshake. Less where tokens live so short that no socket gets as old."""
+CLOSE_ABNORMAL = 1006
+SILENT = "silent"
+"""The reason of an end that was decided here: no sign of life for too long."""
+_CLOSE_NORMALLY = (1000, 1001)
 _SILENCE_MIN_S = 1.0
 _SIGNS = 10
 
@@ -121,6 +125,20 @@ class Socket:
 
     def _last_sign(self) -> float:
         return max(self.watched_from, self.heard_at or 0.0)
+
+
+def ending(code: int, reason: str) -> Trouble:
+    """What a socket's end is by its close code (RFC 6455 §7.4); 1006: no close frame came.
+
+    Causes are ``silence``, ``reset`` (TCP ended), ``close_normal`` and ``close_1xxx`` to ``close_4xxx``.
+    """
+    if code == CLOSE_ABNORMAL:
+        cause = "silence" if reason == SILENT else "reset"
+    elif code in _CLOSE_NORMALLY:
+        cause = "close_normal"
+    else:
+        cause = f"close_{min(code // 1000, 4)}xxx"
+    return Trouble(cause, f"closed {code} {reason}".rstrip())
 
 
 def overlap_deadline(new: Socket, old: Socket) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.core.reconnect import NetworkPolicy
-from connector.model import Token
+from connector.model import Token, Trouble
 
 
 class State(StrEnum):
@@ -150,11 +150,15 @@ class ReportDead:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """A rotation is complete. ``how`` is the input that ended it; ``overlap_s`` is 0 for a sequential one."""
+    """A rotation is complete. ``how`` is the input that ended it; ``overlap_s`` is 0 for a sequential one.
+
+    ``took_s``: since the newest token was there.
+    """
 
     generation: int
     how: str
     overlap_s: float
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ class Setback:
     """Something failed: ``path`` is ``network``, ``rotation`` or ``auth``; the next attempt is at ``next_at_s``."""
 
     path: str
-    detail: str
+    trouble: Trouble
     next_at_s: float | None
 
 

@@ -13,7 +13,7 @@ from connector.model import TopicLimits
 from connector.ports import LaneListener
 
 
-def _nothing(_measured: object) -> None:
+def _nothing(*_measured: object) -> None:
     return
 
 
@@ -25,9 +25,9 @@ def _read_already(_still: Callable[[], None]) -> None:
 class LaneServices:
     """What the lanes of one worker share. ``post`` runs a call on the event loop's thread.
 
-    ``committed_in`` is told how long each transaction took, in seconds, and ``renewed`` why a producer was replaced; on
-    the lane's thread. ``read_control`` returns once the control topic is read to its end; it may be given up by what is
-    called between its waits.
+    ``committed`` is told of each transaction its lane, records and seconds, ``renewed`` why a producer was replaced;
+    both on the lane's thread. ``read_control`` returns once the control topic is read to its end; it may be given up by
+    what is called between its waits.
     """
 
     client: KafkaClient
@@ -40,6 +40,6 @@ class LaneServices:
     membership: Callable[[], Membership]
     listener: LaneListener
     post: Callable[..., object]
-    committed_in: Callable[[float], object] = _nothing
+    committed: Callable[[int, int, float], object] = _nothing
     renewed: Callable[[str], object] = _nothing
     read_control: Callable[[Callable[[], None]], None] = _read_already

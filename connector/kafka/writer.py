@@ -180,7 +180,7 @@ class LaneWriter:
             self._prove(transactor)
         self._flush()
         took_s = transactor.commit()
-        services.committed_in(time.monotonic() - now)
+        services.committed(self.lane, hand.records, time.monotonic() - now)
         self._remedies.committed(hand.records)
         self._free([*hand.dropped(), *hand.committed()])  # in this order: a checkpoint told never goes back
         if took_s > SLOW_COMMIT_S:

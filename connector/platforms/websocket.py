@@ -19,7 +19,7 @@ from yarl import URL
 
 from connector.core.http_fields import read_retry_after
 from connector.errors import DialError
-from connector.http_errors import explain
+from connector.http_errors import cause_of, explain
 from connector.model import DialFailure, FailureKind, Token
 from connector.platforms.snapshot import read_snapshot
 from connector.ports import Closed, Connection, FrameKind, Snapshot
@@ -39,6 +39,7 @@ class WebSocketConnection:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._socket = socket
         self._ended: Closed | None = None
+        self.traceparent = socket._response.headers.get("traceparent")  # noqa: SLF001 - aiohttp shows it nowhere else
 
     async def receive(self) -> bytes | Closed | FrameKind:
         """See :meth:`connector.ports.Connection.receive`."""
@@ -144,10 +145,11 @@ class SequenceSource:
                 failure = replace(failure, kind=FailureKind.EXPIRED_POSITION)
             raise DialError(failure) from error
         except TimeoutError as error:
-            raise DialError(DialFailure(FailureKind.NETWORK, f"no handshake within {timeout_s:g} s")) from error
+            detail = f"no handshake within {timeout_s:g} s"
+            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause="timeout")) from error
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
             detail = explain(error, str(self._url.with_query(None)), "stream_url")
-            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
         return WebSocketConnection(socket)
 
     async def snapshot(self, token: Token) -> Snapshot | None:

@@ -13,7 +13,7 @@ from connector.settings.platform import PlatformSettings
 from connector.settings.root import Settings
 
 _CHANGEABLE = frozenset({"streams", "platforms"})
-_OWN = frozenset({"http"})
+_OWN = frozenset({"http", "tracing"})
 """Sections that workers of a group may have of their own."""
 
 

@@ -135,6 +135,13 @@ class PlatformSettings(Section):
     close_codes_expired: list[Annotated[Integer, AfterValidator(_close_code)]] = Field(
         default_factory=lambda: [1008, 4001], description="Close codes that mean: the token has expired."
     )
+    traceparent: JsonPointer | None = Field(
+        default=None,
+        description=(
+            "JSON pointer of the W3C `traceparent` in an event, which becomes the record's header of that name; events "
+            "without one get that of the handshake's answer, if it had one."
+        ),
+    )
     headers: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="More headers for the handshake and the snapshot. `<name>_file` reads a value from a file.",

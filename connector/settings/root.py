@@ -168,6 +168,13 @@ class Settings(BaseSettings):
     buffer: WorkerBufferSettings = Field(default_factory=WorkerBufferSettings, description="Memory of the worker.")
     rotation: RotationSettings = Field(default_factory=RotationSettings, description="Changing to a new token.")
     network: NetworkSettings = Field(default_factory=NetworkSettings, description="Recovery from a lost network.")
+    tracing: bool = Field(
+        default=False,
+        description=(
+            "Send OpenTelemetry spans of token requests, rotations, connects and commits, by OTLP over HTTP. Needs the "
+            "extra `otel`; all else is said by the standard environment variables (`OTEL_EXPORTER_OTLP_ENDPOINT` …)."
+        ),
+    )
     membership: MembershipSettings = Field(
         default_factory=MembershipSettings, description="The worker as a member of the group."
     )

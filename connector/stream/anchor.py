@@ -68,6 +68,8 @@ async def fetch_snapshot(plan: StreamPlan, parts: Parts, patience_s: float | Non
 
 def _tell(plan: StreamPlan, parts: Parts, failure: DialFailure, wait_s: float, backoff: Backoff) -> None:
     path = "network" if failure.kind is FailureKind.NETWORK else "auth"
-    detail = f"snapshot: {failure.describe()}"
-    failed = telemetry.Failed(plan.name, path, detail, wait_s, backoff.failures, breaker_open=backoff.breaker_open)
+    cause, detail = failure.trouble
+    failed = telemetry.Failed(
+        plan.name, path, cause, f"snapshot: {detail}", wait_s, backoff.failures, breaker_open=backoff.breaker_open
+    )
     parts.shared.observe(failed)

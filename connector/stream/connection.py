@@ -72,6 +72,7 @@ class StreamConnection:
         self._source = parts.source
         self._tokens = parts.tokens
         self._shared = parts.shared
+        self._trace = parts.envelope.trace
         self._reader = reader
         self._handover = Handover(plan.policy, parts.shared.rng, parts.shared.clock.now())
         self._sockets: dict[int, _Socket] = {}
@@ -158,6 +159,7 @@ class StreamConnection:
             self._ask_for_hole()
             return
         self._sockets[dial.socket].connection = connection
+        self._trace.opened(connection.traceparent)
         self._execute(self._handover.opened(dial.socket, self._now()))
         await self._read(dial.socket, connection)
 
@@ -165,7 +167,12 @@ class StreamConnection:
         position = self._reader.dialling(dial.socket)
         started = self._now()
         self._observe(telemetry.Dialing(self._name, dial.socket, dial.why, dial.token.generation, position))
-        connection = await self._source.dial(dial.token, position, dial.timeout_s)
+        try:
+            connection = await self._source.dial(dial.token, position, dial.timeout_s)
+        except DialError as error:
+            took_s, trouble = self._now() - started, error.failure.trouble
+            self._observe(telemetry.DialFailed(self._name, dial.socket, dial.why, took_s, *trouble))
+            raise
         self._observe(telemetry.SocketOpened(self._name, dial.socket, dial.why, self._now() - started))
         return connection
 
@@ -254,13 +261,13 @@ class StreamConnection:
             case ReportDead(generation, cause):
                 self._observe(telemetry.TokenDied(self._name, generation, cause))
                 self._tokens.report_dead(generation)
-            case Rotated(generation, how, overlap_s):
-                self._observe(telemetry.RotationDone(self._name, generation, how, overlap_s))
-            case Setback(path, detail, next_at_s):
+            case Rotated(generation, how, overlap_s, took_s):
+                self._observe(telemetry.RotationDone(self._name, generation, how, overlap_s, took_s))
+            case Setback(path, trouble, next_at_s):
                 wait_s = None if next_at_s is None else max(0.0, next_at_s - self._now())
                 backoff = self._handover.backoff
                 failed = telemetry.Failed(
-                    self._name, path, detail, wait_s, backoff.failures, breaker_open=backoff.breaker_open
+                    self._name, path, *trouble, wait_s, backoff.failures, breaker_open=backoff.breaker_open
                 )
                 self._observe(failed)
 

@@ -15,7 +15,7 @@ from connector.web.server import RequestError
 
 _COMMIT = "unknown"  # as Kafka says where its build was not told
 _UI = "/ui"
-_SCOPE = "worker"
+_WORKER, _CLUSTER = "worker", "cluster"
 
 
 class Cluster:
@@ -86,14 +86,18 @@ class Cluster:
         return web.json_response(found)
 
     async def _set_logger(self, request: web.Request) -> web.Response:
-        if request.query.get("scope", _SCOPE).lower() != _SCOPE:
-            raise RequestError(400, "a level is set on the worker that is asked; scope is worker or left out")
+        name, scope = request.match_info["logger"], request.query.get("scope", _WORKER).lower()
+        if scope not in (_WORKER, _CLUSTER):
+            raise RequestError(400, "scope is worker, the one that is asked, or cluster")
         level = (await read_object(request)).get("level")
         if level is None:
             raise RequestError(400, "Desired 'level' parameter was not specified in request.")
         if not isinstance(level, str) or level.upper() not in LEVELS:
             raise RequestError(404, f"invalid log level '{level}'.")
-        return web.json_response(self._loggers.set(request.match_info["logger"], level.upper()))
+        if scope == _CLUSTER:
+            self._loggers.set_everywhere(name, level.upper())
+            return web.Response(status=204)
+        return web.json_response(self._loggers.set(name, level.upper()))
 
 
 def _texts(body: Mapping[str, object]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from connector import __version__
 _M = TypeVar("_M", bound=MetricWrapperBase)
 
 _COMMIT_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 30)
+_ROTATION_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 300)
 _OVERLAP_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 
 
@@ -80,7 +81,10 @@ class Metrics:
 
         self.rotations = counter("rotations", "Token rotations done.", "stream", "how")
         self.rotation_overlap = self._histogram("rotation_overlap_seconds", "Two sockets open.", _OVERLAP_BUCKETS)
-        self.rotation_failures = counter("rotation_failures", "New sockets that failed in a rotation.", "stream")
+        self.rotation_took = self._histogram("rotation_seconds", "From the token to its socket.", _ROTATION_BUCKETS)
+        self.rotation_failures = counter(
+            "rotation_failures", "New sockets that failed in a rotation.", "stream", "cause"
+        )
         self.auth_failures = counter("auth_failures", "Sockets or dials refused for the token's sake.", "stream")
         self.tokens = counter("token_requests", "Tokens had, and attempts that failed.", "platform", "outcome")
         self.redis_up = gauge("redis_up", "1 while workers share tokens; no sample without redis.", "use")
@@ -92,11 +96,15 @@ class Metrics:
         )
         self.clock_skew = gauge("clock_skew_seconds", "Platform's clock minus ours.", "platform")
 
-        self.dials = counter("dials", "Sockets dialled.", "stream", "why")
-        self.network_failures = counter("network_failures", "Dials or sockets lost to the network.", "stream")
+        self.connects = counter("connects", "Sockets dialled.", "stream", "why")
+        self.network_failures = counter("network_failures", "Dials or sockets lost to the network.", "stream", "cause")
         self.breaker_open = gauge("breaker_open", "1 while the circuit breaker is open.", "stream")
         self.backoff_seconds = gauge("backoff_seconds", "Wait before the next network dial.", "stream")
 
+        self._describe_worker()
+
+    def _describe_worker(self) -> None:
+        gauge, counter = self._gauge, self._counter
         self.lane_commits = self._histogram("commit_seconds", "From begin to commit of a transaction.", _COMMIT_BUCKETS)
         self.producer_renewals = counter("producer_renewals", "Producers replaced after a doubt.", "cause")
         self.configuration_reads = counter("configuration_reads", "Readings of a changed configuration.", "outcome")

@@ -144,7 +144,7 @@ class Assembly:
             membership=self._membership,
             listener=self.supervisor,
             post=self._post,
-            committed_in=metrics.lane_commits.observe,
+            committed=workshop.observer.lane_committed,
             renewed=lambda cause: metrics.producer_renewals.labels(cause).inc(),
             read_control=self.control.catch_up,
         )
@@ -162,7 +162,7 @@ class Assembly:
         parts = Parts(
             source=SchemaGate(source, forms.values()) if forms else source,
             frames=FrameReader(platform.position.field),
-            envelope=plans.envelope(settings.group, stream, serialisers(forms)),
+            envelope=plans.envelope(settings, stream, serialisers(forms)),
             tokens=client.tokens,
             sink=lane,
             shared=Shared(
@@ -179,7 +179,7 @@ class Assembly:
         return StreamPipeline(plans.stream_plan(settings, stream), parts)
 
     def _move(self, name: str, relocation: Relocation, incarnation: int) -> Batch:
-        envelope = plans.envelope(self._settings.group, self._streams[name])
+        envelope = plans.envelope(self._settings, self._streams[name])
         envelope.at(time.time_ns() // 1_000_000, self._workshop.watch.limits)
         return moving(name, relocation, incarnation, envelope)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from connector.management import Catalogue, Fleet
+from connector.ports import Notices
 from connector.web.cluster import Cluster
 from connector.web.connectors import Connectors
 from connector.web.loggers import Loggers
@@ -17,7 +18,12 @@ from connector.worker.assembly import Workshop
 
 
 async def open_listeners(
-    workshop: Workshop, fleet: Fleet, catalogue: Catalogue, unready: Callable[[], list[str]], stack: AsyncExitStack
+    workshop: Workshop,
+    fleet: Fleet,
+    catalogue: Catalogue,
+    notices: Notices,
+    unready: Callable[[], list[str]],
+    stack: AsyncExitStack,
 ) -> None:
     """Listen where the configuration says, until the stack is unwound.
 
@@ -28,7 +34,7 @@ async def open_listeners(
     management = [
         *probes,
         *Connectors(fleet, catalogue).routes(),
-        *Cluster(fleet, catalogue, Loggers()).routes(),
+        *Cluster(fleet, catalogue, Loggers(notices)).routes(),
         *StatusPage(fleet, settings.group).routes(),
     ]
     tls = None if http.tls is None else tls_context(*plans.tls_files(http.tls))

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,14 +19,18 @@ from connector.ports import LaneOwner
 from connector.web.metrics import Children, Metrics
 from connector.worker.board import Board
 
+if TYPE_CHECKING:
+    from connector.worker.tracing import Tracing  # OpenTelemetry is an extra
+
 _SELDOM_S = 10.0
 
 _log = structlog.get_logger("connector.stream")
 
-_LINES: dict[type[telemetry.Event], tuple[int, str]] = {
+LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.StreamState: (logging.INFO, "stream state"),
-    telemetry.Dialing: (logging.INFO, "dialing"),
+    telemetry.Dialing: (logging.INFO, "connecting"),
     telemetry.SocketOpened: (logging.INFO, "socket opened"),
+    telemetry.DialFailed: (logging.DEBUG, "socket not opened"),
     telemetry.SocketClosed: (logging.INFO, "socket closed"),
     telemetry.RotationDone: (logging.INFO, "rotation done"),
     telemetry.Failed: (logging.WARNING, "connection failed"),
@@ -44,20 +49,23 @@ _LINES: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.LaneLost: (logging.DEBUG, "lane lost from sight"),
     telemetry.StreamLeft: (logging.INFO, "stream left this worker"),
 }
-_SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
+SELDOM: dict[type[telemetry.Event], tuple[int, str]] = {
     telemetry.DeadLettered: (logging.WARNING, "item dead-lettered"),
     telemetry.ReadingPaused: (logging.INFO, "reading paused or resumed"),
 }
-"""At most one line in ten seconds for a stream, with the number of those that made none."""
+"""At most one line in ten seconds for a stream, with the number of those that made none (``untold``)."""
 
 
 class Observer:
     """Call it with a telemetry event. ``board`` keeps what streams are doing; ``others`` see every event too."""
 
-    def __init__(self, metrics: Metrics, board: Board, *others: telemetry.Observer) -> None:
+    def __init__(
+        self, metrics: Metrics, board: Board, *others: telemetry.Observer, tracing: Tracing | None = None
+    ) -> None:
         self._metrics = metrics
         self._board = board
-        self._others = others
+        self._others: tuple[telemetry.Observer, ...] = others if tracing is None else (*others, tracing)
+        self._tracing = tracing
         self._events, self._event_bytes = Children(metrics.events), Children(metrics.event_bytes)
         self._buffer_events, self._buffer_bytes = Children(metrics.buffer_events), Children(metrics.buffer_bytes)
         self._commits, self._position = Children(metrics.commits), Children(metrics.position)
@@ -83,6 +91,8 @@ class Observer:
 
     def token(self, event: TokenEvent) -> None:
         """Count an event of a token service; it has told its own line."""
+        if self._tracing is not None:
+            self._tracing.token(event)
         metrics = self._metrics
         if isinstance(event, TokenGranted):
             metrics.tokens.labels(event.name, "shared" if event.shared else "granted").inc()
@@ -99,6 +109,12 @@ class Observer:
             metrics.tokens.labels(event.name, "reported_dead").inc()
         else:
             metrics.tokens.labels(event.name, "unchanged").inc()
+
+    def lane_committed(self, lane: int, records: int, took_s: float) -> None:
+        """Count a transaction; may be called by any thread."""
+        self._metrics.lane_commits.observe(took_s)
+        if self._tracing is not None:
+            self._tracing.committed(lane, records, took_s)
 
     def watch_token(self, platform: str, left_s: Callable[[], float | None]) -> None:
         """Show at every scrape how long the platform's token has to live; None: unused, or unknown."""
@@ -147,15 +163,16 @@ class Observer:
                 metrics.breaker_open.labels(stream).set(state == "breaker_open")
                 self._states[stream] = state
             case telemetry.Dialing(_, _, why):
-                metrics.dials.labels(stream, why).inc()
-            case telemetry.RotationDone(_, _, how, overlap_s):
+                metrics.connects.labels(stream, why).inc()
+            case telemetry.RotationDone(_, _, how, overlap_s, took_s):
                 metrics.rotations.labels(stream, how).inc()
                 metrics.rotation_overlap.observe(overlap_s)
-            case telemetry.Failed(_, "network", _, next_in_s):
-                metrics.network_failures.labels(stream).inc()
+                metrics.rotation_took.observe(took_s)
+            case telemetry.Failed(_, "network", cause, _, next_in_s):
+                metrics.network_failures.labels(stream, cause).inc()
                 metrics.backoff_seconds.labels(stream).set(next_in_s or 0.0)
-            case telemetry.Failed(_, "rotation"):
-                metrics.rotation_failures.labels(stream).inc()
+            case telemetry.Failed(_, "rotation", cause):
+                metrics.rotation_failures.labels(stream, cause).inc()
             case telemetry.Failed() | telemetry.TokenDied():
                 metrics.auth_failures.labels(stream).inc()
             case telemetry.HoleSuspected():
@@ -184,12 +201,13 @@ class Observer:
                 self._poison.pop(stream, None)
 
     def _tell(self, event: telemetry.Event) -> None:
-        facts = {field.name: getattr(event, field.name) for field in fields(event)}
-        line = _LINES.get(type(event))
+        facts = {"signal": telemetry.signal_of(event)}
+        facts |= {field.name: getattr(event, field.name) for field in fields(event)}
+        line = LINES.get(type(event))
         if line is not None:
             _log.log(line[0], line[1], **facts)
             return
-        level, text = _SELDOM[type(event)]
+        level, text = SELDOM[type(event)]
         key, now = (event.stream, type(event)), time.monotonic()
         at, untold = self._last.get(key, (float("-inf"), 0))
         if now - at < _SELDOM_S:

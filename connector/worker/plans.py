@@ -184,7 +184,9 @@ def forms(streams: Iterable[StreamSettings]) -> list[FormPlan]:
     return list(dict.fromkeys(FormPlan(f.topic, f.value, f.schema_file) for f in found if f.value != "raw"))
 
 
-def envelope(group: str, stream: StreamSettings, serialise: Mapping[str, Serialise] = MappingProxyType({})) -> Envelope:
+def envelope(
+    settings: Settings, stream: StreamSettings, serialise: Mapping[str, Serialise] = MappingProxyType({})
+) -> Envelope:
     """What a stream's events become; ``serialise``: by topic, where it has a schema."""
     routes = [
         Route(
@@ -196,11 +198,12 @@ def envelope(group: str, stream: StreamSettings, serialise: Mapping[str, Seriali
         for route in stream.routes
     ]
     return Envelope(
-        StreamIdentity(group, stream.platform, stream.name),
+        StreamIdentity(settings.group, stream.platform, stream.name),
         Router(stream.topic, routes, _redaction(stream.redact), serialise),
         key=stream.key,
         event_type=stream.type,
         type_prefix=stream.type_prefix,
+        traceparent=settings.platform_of(stream).traceparent,
     )
 
 

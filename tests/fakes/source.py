@@ -18,6 +18,7 @@ class FakeConnection:
         self._position = position
         self._pongs = 0
         self._ended: Closed | None = None
+        self.traceparent: str | None = None
 
     async def receive(self) -> bytes | Closed | FrameKind:
         """See :meth:`connector.ports.Connection.receive`."""

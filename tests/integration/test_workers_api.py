@@ -115,3 +115,18 @@ async def test_what_pipelines_are_told(alone: Stage) -> None:
         told = [(dict(r.headers)["ce_type"], r.key, orjson.loads(r.value)["stream"]) for r in records]
         names = sorted(await phases(it.workers[0]))
         assert sorted(told) == [(b"ccaas.bridge.credential_refused", name.encode(), name) for name in names]
+
+
+async def test_a_log_level_is_set_on_all_workers(alone: Stage) -> None:
+    """By any one of them (KIP-976); with the default scope only on itself."""
+    path = "/admin/loggers/connector.stream"
+    async with Fleet(alone, platform(rate=20), *streams(2), workers=2, lanes=2) as it:
+        await it.ready()
+        one, other = it.workers
+        assert (await ask(one, "PUT", path, {"level": "WARN"})).json() == ["connector.stream"]
+        assert (await ask(one, "PUT", f"{path}?scope=cluster", {"level": "DEBUG"})).status_code == 204
+        deadline = asyncio.get_running_loop().time() + 30
+        for worker in (one, other):
+            while (await ask(worker, "GET", path)).json()["level"] != "DEBUG":
+                assert asyncio.get_running_loop().time() < deadline
+                await asyncio.sleep(0.2)

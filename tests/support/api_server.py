@@ -15,6 +15,7 @@ from connector.web.connectors import Connectors
 from connector.web.loggers import Loggers
 from connector.web.page import StatusPage
 from connector.web.server import Listener
+from tests.fakes.control import FakeControl
 from tests.fakes.fleet import FakeCatalogue, FakeFleet
 
 
@@ -31,7 +32,7 @@ def api_listener(fleet: FakeFleet, guard: Guard) -> Listener:
     catalogue = FakeCatalogue()
     routes = [
         *Connectors(fleet, catalogue).routes(),
-        *Cluster(fleet, catalogue, Loggers()).routes(),
+        *Cluster(fleet, catalogue, Loggers(FakeControl())).routes(),
         *StatusPage(fleet, "wfm-bridge").routes(),
     ]
     return Listener(routes, guard, pace=Pace(burst=1e9))

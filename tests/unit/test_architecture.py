@@ -11,7 +11,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _PACKAGE = "connector"
 _IO = ("platforms", "auth", "kafka", "registry", "web")
-_COMPOSERS = ("app", "worker", "metrics_reference", "check", "demo", "commands", "cli", "__main__")
+_COMPOSERS = ("app", "worker", "metrics_reference", "logs_reference", "check", "demo", "commands", "cli", "__main__")
 """The composition root, what it is made of, and what stands on top of it."""
 _PURE_FORBIDDEN = {"asyncio", "time", "random", "logging", "structlog", "aiohttp", "confluent_kafka"}
 _ASYNC_SYNTAX = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
@@ -22,7 +22,7 @@ _LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("check", "demo"),
+    ("check", "demo", "logs_reference"),
     ("app",),
     ("worker",),
     ("supervisor",),

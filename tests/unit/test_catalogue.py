@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
 from connector.settings import Settings
 from connector.web.loggers import Loggers
 from connector.worker.catalogue import Catalogue
+from tests.fakes.control import FakeControl
 from tests.unit.test_settings import SECRET, changed, minimum
 
 
@@ -90,7 +92,7 @@ def test_every_definition_is_described() -> None:
 
 def test_levels_at_run_time() -> None:
     """A logger and those below it; log4j's names for the levels."""
-    loggers = Loggers()
+    loggers = Loggers(FakeControl())
     parent, child = logging.getLogger("tests.levels"), logging.getLogger("tests.levels.deep")
     child.setLevel(logging.ERROR)
     assert loggers.set("tests.levels", "DEBUG") == ["tests.levels", "tests.levels.deep"]
@@ -101,3 +103,21 @@ def test_levels_at_run_time() -> None:
     assert told["level"] == "WARN"
     assert isinstance(told["last_modified"], int)
     assert loggers.all()["root"]["last_modified"] is None
+
+
+def test_levels_of_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that run hear of it; what is kept in the topic does not reach one that begins later; noise is no level."""
+    control, logger = FakeControl(), logging.getLogger("tests.everywhere")
+    here = Loggers(control)
+    here.set_everywhere("tests.everywhere", "ERROR")
+    assert logger.level == logging.ERROR
+    logger.setLevel(logging.INFO)
+    monkeypatch.setattr(time, "time_ns", lambda: 10**19)
+    later = Loggers(control)
+    assert logger.level == logging.INFO
+    for value in (b"7", b"{", b'{"level": "LOUD", "at_ms": 100000000000000}', None):
+        control.publish("$logger/tests.everywhere", value)
+    assert logger.level == logging.INFO
+    control.publish("$logger/tests.everywhere", b'{"level": "DEBUG", "at_ms": 100000000000000}')
+    assert logger.level == logging.DEBUG
+    assert later.all()["tests.everywhere"]["level"] == "DEBUG"

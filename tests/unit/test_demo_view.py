@@ -30,7 +30,7 @@ def _opened(state: DemoState, socket: int, why: str = "start") -> None:
 def _rotation(state: DemoState, old: int, new: int, overlap_s: float = 0.15) -> None:
     _opened(state, new, "rotation")
     state(telemetry.SocketClosed(STREAM, old, 1000, "token refresh", "us"))
-    state(telemetry.RotationDone(STREAM, new, "caught_up", overlap_s))
+    state(telemetry.RotationDone(STREAM, new, "caught_up", overlap_s, overlap_s))
 
 
 def _running() -> DemoState:
@@ -92,7 +92,7 @@ def test_samples_begin_with_the_first_socket_and_show_overlaps_and_breaks() -> N
     ("event", "told"),
     [
         (telemetry.TokenDied(STREAM, 3, "closed 1008"), "token 3 is dead"),
-        (telemetry.Failed(STREAM, "network", "closed 1006", 0.5, 1, breaker_open=False), "again in 0.50 s"),
+        (telemetry.Failed(STREAM, "network", "reset", "closed 1006", 0.5, 1, breaker_open=False), "again in 0.50 s"),
         (telemetry.GapRecorded(STREAM, Gap(0, 5, 7, None, None, GapReason.JUMP)), "gap 5 to 7: jump"),
         (telemetry.DeadLettered(STREAM, 5, "bad_json"), "dead letter after 5"),
         (telemetry.HoleSuspected(STREAM, 5, 2), "a hole after 5"),

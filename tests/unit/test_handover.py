@@ -170,7 +170,7 @@ def test_old_socket_dying_in_a_rotation_is_no_emergency() -> None:
     """Even by 1008: a dial with a newer token is under way."""
     story = Story("token opened newer due expires")
     assert story.commands == []
-    assert story.tell("opened") == [Rotated(2, "old_closed", 0.0)]
+    assert story.tell("opened") == [Rotated(2, "old_closed", 0.0, 0.0)]
 
 
 def test_old_socket_dying_in_a_probe_with_its_own_token() -> None:
@@ -229,7 +229,7 @@ def test_liveness() -> None:
     close, setback = story.tell("due")
     assert close == Close(1, 1000, "silent")
     assert isinstance(setback, Setback)
-    assert (setback.path, setback.detail) == ("network", "closed 1006 silent")
+    assert (setback.path, setback.trouble.detail) == ("network", "closed 1006 silent")
 
 
 def test_pong_is_life() -> None:
@@ -298,7 +298,7 @@ def test_second_socket_refused_until_the_token_dies() -> None:
         story.tell("fails429")
     assert story.now == 1018.0
     assert isinstance(commands[1], Dial)
-    assert story.tell("opened") == [Rotated(2, "sequential", 0.0)]
+    assert story.tell("opened") == [Rotated(2, "sequential", 0.0, 18.0)]
 
 
 def test_retry_after_is_obeyed() -> None:
@@ -308,7 +308,7 @@ def test_retry_after_is_obeyed() -> None:
     (setback,) = story.handover.dial_failed(2, failure, story.now)
     assert isinstance(setback, Setback)
     assert setback.next_at_s == story.now + 7.0
-    assert "429" in setback.detail
+    assert "429" in setback.trouble.detail
     story.tell("expires")
     assert story.state is State.BACKING_OFF
     assert story.handover.deadline() == story.now + 7.0

@@ -74,7 +74,7 @@ def test_refused_second_socket_is_asked_for_less_and_less() -> None:
     story = until_cut(Story("token opened 3300 newer due fails409", CALM), "fails409")
     assert len(story.dials()) < 50
     assert story.dials()[-1] == (3598.0, 2)  # min(5 s, buffer/4) before the old token's end
-    assert story.tell("opened") == [Rotated(2, "sequential", 0.0)]
+    assert story.tell("opened") == [Rotated(2, "sequential", 0.0, 298.0)]
 
 
 @pytest.mark.parametrize("failure", ["fails409", "fails429"])

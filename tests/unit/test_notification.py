@@ -70,7 +70,7 @@ def test_a_gap_tells_its_interval() -> None:
 def test_a_trouble_is_told_once_until_the_stream_is_live(trouble: State, kind: str) -> None:
     """However often it is tried in between; with the last failure's words."""
     told = Told()
-    failed = telemetry.Failed("wfm", "network", "no route", 1.0, 5, breaker_open=True)
+    failed = telemetry.Failed("wfm", "network", "connect", "no route", 1.0, 5, breaker_open=True)
     (first,) = told.of(failed, state(trouble), state(State.DIALING), state(trouble))
     assert kinds(first) == [kind]
     assert orjson.loads(first.value)["detail"] == "no route"
@@ -91,9 +91,9 @@ def test_a_lost_lane_is_told_for_each_of_its_streams() -> None:
 def test_what_is_not_worth_telling() -> None:
     """Rotations, commits and passing failures are not."""
     quiet = [
-        telemetry.RotationDone("wfm", 2, "caught_up", 0.1),
+        telemetry.RotationDone("wfm", 2, "caught_up", 0.1, 0.2),
         telemetry.BatchRead("wfm", 1, 1, 0, 0, 0, 0),
-        telemetry.Failed("wfm", "network", "x", 1.0, 1, breaker_open=False),
+        telemetry.Failed("wfm", "network", "dns", "x", 1.0, 1, breaker_open=False),
         state(State.BACKING_OFF),
         state(State.LIVE),
     ]

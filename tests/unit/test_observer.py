@@ -75,11 +75,12 @@ def test_a_flood_of_dead_letters_makes_one_line(observer: Observer) -> None:
 
 def test_rotation_and_network_are_counted_apart(observer: Observer) -> None:
     """A failed rotation never shows as a network failure, nor the other way round."""
-    observer(telemetry.Failed("s", "rotation", "refused", 1.0, 0, breaker_open=False))
-    observer(telemetry.Failed("s", "network", "reset", 1.0, 1, breaker_open=False))
-    observer(telemetry.Failed("s", "network", "reset", 2.0, 2, breaker_open=False))
-    assert _value(observer, "ccaas_rotation_failures_total", stream="s") == 1
-    assert _value(observer, "ccaas_network_failures_total", stream="s") == 2
+    observer(telemetry.Failed("s", "rotation", "handshake_4xx", "refused", 1.0, 0, breaker_open=False))
+    observer(telemetry.Failed("s", "network", "reset", "closed 1006", 1.0, 1, breaker_open=False))
+    observer(telemetry.Failed("s", "network", "dns", "no such host", 2.0, 2, breaker_open=False))
+    assert _value(observer, "ccaas_rotation_failures_total", stream="s", cause="handshake_4xx") == 1
+    assert _value(observer, "ccaas_network_failures_total", stream="s", cause="reset") == 1
+    assert _value(observer, "ccaas_network_failures_total", stream="s", cause="dns") == 1
 
 
 def test_a_stream_is_in_one_state(observer: Observer) -> None:
@@ -107,12 +108,12 @@ def test_committed_positions_and_lag_are_shown(observer: Observer) -> None:
 
 
 _TOKEN_EVENTS: list[tuple[Any, str]] = [
-    (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5), "granted"),
-    (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5, shared=True), "shared"),
-    (TokenUnchanged("p", 1, 1.0, 5.0), "unchanged"),
-    (TokenRequestFailed("p", 429, "slow down", 1.0, 5.0), "http_429"),
-    (TokenRequestFailed("p", None, "no route", 1.0, 5.0), "unreachable"),
-    (TokenRequestFailed("p", None, "another worker", 1.0, 5.0, asked=False), "paused"),
+    (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5, 0.1), "granted"),
+    (TokenGranted("p", 1, 100.0, 60.0, 42.0, 142.0, 0.5, 0.1, shared=True), "shared"),
+    (TokenUnchanged("p", 1, 1.0, 5.0, 0.1), "unchanged"),
+    (TokenRequestFailed("p", 429, "slow down", 1.0, 5.0, 0.1), "http_429"),
+    (TokenRequestFailed("p", None, "no route", 1.0, 5.0, 0.1), "unreachable"),
+    (TokenRequestFailed("p", None, "another worker", 1.0, 5.0, 0.1, asked=False), "paused"),
     (TokenReportedDead("p", 1, 3.0, None, 0.0), "reported_dead"),
 ]
 
@@ -133,7 +134,7 @@ def test_gauges_of_a_stream_that_left_are_gone(observer: Observer) -> None:
     observer(telemetry.StreamLeft("s"))
     assert _value(observer, "ccaas_lag_seconds", stream="s") is None
     assert _value(observer, "ccaas_stream_state", stream="s", state="live") is None
-    assert _value(observer, "ccaas_dials_total", stream="s", why="start") == 1
+    assert _value(observer, "ccaas_connects_total", stream="s", why="start") == 1
     assert _value(observer, "ccaas_lag_seconds", stream="t") == 0.5
     observer(telemetry.StreamState("s", "dialing", 0))
     assert _value(observer, "ccaas_stream_state", stream="s", state="dialing") == 1

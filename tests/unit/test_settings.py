@@ -121,6 +121,7 @@ def test_defaults_are_the_contracts() -> None:
         "contiguous": True,
         "expired_position": "head",
         "position": {"parameter": "sequenceId", "field": "/sequenceId"},
+        "traceparent": None,
         "headers": {},
         "ping_seconds": 20,
         "silence_seconds": 60,

@@ -46,7 +46,7 @@ def test_counts_and_positions() -> None:
         telemetry.Committed("wfm", Checkpoint("wfm", 2, 13, complete_until_ms=99), 6, 600, 0.25),
         telemetry.GapRecorded("wfm", GAP),
         telemetry.DeadLettered("wfm", 13, "unparsable"),
-        telemetry.RotationDone("wfm", 3, "caught_up", 0.125),
+        telemetry.RotationDone("wfm", 3, "caught_up", 0.125, 0.25),
         telemetry.ReadingPaused("wfm", paused=True, in_hand_events=4, in_hand_bytes=400),
     )
     assert (status.events, status.duplicates, status.in_hand) == (6, 2, 4)
@@ -58,7 +58,7 @@ def test_counts_and_positions() -> None:
 
 def failed(path: str = "network") -> telemetry.Failed:
     """A failed dial."""
-    return telemetry.Failed("wfm", path, "connection refused", 4.0, 5, breaker_open=True)
+    return telemetry.Failed("wfm", path, "connect", "connection refused", 4.0, 5, breaker_open=True)
 
 
 @pytest.mark.parametrize(

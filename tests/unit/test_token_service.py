@@ -311,7 +311,7 @@ async def test_the_same_token_again_is_told_and_not_handed_out() -> None:
         await settle()
         rig.endpoint.queue = [rig.endpoint.mint("secret-token-1")] * 3
         await rig.clock.advance(70.0)
-        assert rig.events[-1] == TokenUnchanged("genesys", 1, 9.0, 30.0)
+        assert rig.events[-1] == TokenUnchanged("genesys", 1, 9.0, 30.0, 0.0)
         await rig.clock.advance(40.0)
         last = rig.events[-1]
         assert isinstance(last, TokenRequestFailed)
@@ -336,7 +336,7 @@ async def test_grant_tells_exp_schedule_and_skew() -> None:
         rig.service.lease(lambda _token: None)
         await settle()
         exp_s = EPOCH_S + 1100.0
-        assert rig.events == [TokenGranted("genesys", 1, exp_s, 100.0, 70.0, exp_s - 30.0, 3600.0)]
+        assert rig.events == [TokenGranted("genesys", 1, exp_s, 100.0, 70.0, exp_s - 30.0, 3600.0, 0.0)]
         await rig.clock.advance(5.0)
         assert rig.service.platform_time_ms() == round((EPOCH_S + 1005.0) * 1000)
 
@@ -348,7 +348,7 @@ async def test_an_opaque_token_is_used_until_it_dies() -> None:
         rig.endpoint.queue = [Grant("a", 1000.0), Grant("b", 2000.0)]
         rig.service.lease(on_token)
         await rig.clock.advance(1000.0)
-        assert rig.events == [TokenGranted("genesys", 1, None, None, None, None, None)]
+        assert rig.events == [TokenGranted("genesys", 1, None, None, None, None, None, 0.0)]
         rig.service.report_dead(1)
         await settle()
         assert seen == [1, 2]
