@@ -12,8 +12,10 @@ COPY requirements.lock requirements-build.lock ./
 RUN /opt/bridge/bin/pip install --require-hashes --only-binary=:all: -r requirements.lock \
  && python -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes --only-binary=:all: -r requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY connector connector
+ARG REVISION=unknown
+ENV CCAAS_REVISION=${REVISION}
 # without isolation: the build backend is the locked one, too
 RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /dist \
  && /opt/bridge/bin/pip install --no-deps --no-index /dist/*.whl \

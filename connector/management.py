@@ -33,6 +33,7 @@ class Catalogue(Protocol):
     """What the configuration says, without its secrets. Nothing here blocks."""
 
     version: str
+    commit: str
 
     def config(self, stream: str) -> dict[str, str]:
         """A stream's configuration, flat, its platform's with it; the stream exists."""

@@ -1,7 +1,8 @@
 """What a stream is doing, as workers tell each other and the management API tells operators.
 
-A worker publishes a :class:`LaneStatus` for each of its lanes under the key ``$status/{lane}`` of the control topic, so
-that any worker can answer for the whole group. It is a view, never a truth: nothing decides by it.
+A worker publishes each of its lanes as :class:`LaneStatus` records of the control topic, under ``$status/{lane}`` and,
+where a lane has many streams, ``$status/{lane}/{part}``, so that any worker can answer for the whole group. It is a
+view, never a truth: nothing decides by it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 VERSION = 1
 STATUS_KEY = "$status/"
@@ -17,6 +19,10 @@ _DEBOUNCE_S = 1.0
 _EVERY_S = 10.0
 _STALE_S = 35.0
 """A lane's status that is older says nothing, where the group cannot be asked who owns the lane."""
+
+_STREAMS_A_RECORD = 80
+_LONGEST_TEXT = 300
+"""Characters, of six bytes at most: a record of the two stays below Kafka's 1 MB whatever happens."""
 
 _NEEDS_HELP = {
     "refused": "the platform refuses the credential or lacks a permission for it",
@@ -83,7 +89,7 @@ class StreamStatus(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class LaneStatus(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A lane and its streams, as their owner publishes them at ``at_ms`` (its wall clock)."""
+    """A lane and its streams, or a part of them, as their owner publishes them at ``at_ms`` (its wall clock)."""
 
     v: int = VERSION
     lane: int
@@ -93,13 +99,30 @@ class LaneStatus(msgspec.Struct, omit_defaults=True, kw_only=True):
     streams: list[StreamStatus]
 
 
+_TEXTS = ("trouble", "suspended", "fault", "token_trouble", "gap")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(LaneStatus)
 
 
+def parts(streams: Sequence[StreamStatus]) -> list[Sequence[StreamStatus]]:
+    """What goes into each of a lane's records."""
+    return [streams[first : first + _STREAMS_A_RECORD] for first in range(0, len(streams), _STREAMS_A_RECORD)]
+
+
+def key_of(lane: int, part: int) -> str:
+    """The key of a lane's record."""
+    return f"{STATUS_KEY}{lane}/{part}" if part else f"{STATUS_KEY}{lane}"
+
+
 def encode(status: LaneStatus) -> bytes:
-    """The record's value."""
-    return _encoder.encode(status)
+    """The record's value; long texts are cut."""
+    return _encoder.encode(replace(status, streams=[_short(stream) for stream in status.streams]))
+
+
+def _short(status: StreamStatus) -> StreamStatus:
+    texts = {name: getattr(status, name) for name in _TEXTS}
+    long = {name: f"{text[: _LONGEST_TEXT - 1]}…" for name, text in texts.items() if len(text) > _LONGEST_TEXT}
+    return replace(status, **long) if long else status
 
 
 def decode(value: bytes) -> LaneStatus | None:
@@ -112,24 +135,25 @@ def decode(value: bytes) -> LaneStatus | None:
 
 
 class Bulletins:
-    """When a lane's status is published: on a change, at most once a second, and else every ten seconds."""
+    """When a part of a lane's status is published: on a change, at most once a second, and else every ten seconds."""
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[float, Hashable]] = {}
+        self._told: dict[tuple[int, int], tuple[float, Hashable]] = {}
 
-    def due(self, lane: int, streams: Sequence[StreamStatus], now: float) -> bool:
-        """Whether the lane's status is to be published now; the caller then does so."""
+    def due(self, lane: int, part: int, streams: Sequence[StreamStatus], now: float) -> bool:
+        """Whether this part of the lane's status is to be published now; the caller then does so."""
         news = tuple(status.news for status in streams)
-        at, told = self._told.get(lane, (float("-inf"), None))
+        at, told = self._told.get((lane, part), (float("-inf"), None))
         if now - at < (_EVERY_S if news == told else _DEBOUNCE_S):
             return False
-        self._told[lane] = (now, news)
+        self._told[lane, part] = (now, news)
         return True
 
     def keep(self, lanes: frozenset[int]) -> None:
         """Forget every other lane: it is told at once when it comes back."""
-        for lane in self._told.keys() - lanes:
-            del self._told[lane]
+        for lane, part in list(self._told):
+            if lane not in lanes:
+                del self._told[lane, part]
 
 
 class Heard(msgspec.Struct, frozen=True):

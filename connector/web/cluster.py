@@ -13,7 +13,6 @@ from connector.web.connectors import read_object
 from connector.web.loggers import LEVELS, Loggers
 from connector.web.server import RequestError
 
-_COMMIT = "unknown"  # as Kafka says where its build was not told
 _UI = "/ui"
 _WORKER, _CLUSTER = "worker", "cluster"
 
@@ -46,7 +45,7 @@ class Cluster:
         if "text/html" in request.headers.get("Accept", ""):
             raise web.HTTPFound(_UI)
         cluster_id = await self._fleet.cluster_id()
-        body = {"version": self._catalogue.version, "commit": _COMMIT, "kafka_cluster_id": cluster_id}
+        body = {"version": self._catalogue.version, "commit": self._catalogue.commit, "kafka_cluster_id": cluster_id}
         return web.json_response(body)
 
     async def _document(self, _request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from connector import __version__
+from connector.build import commit
 
 _M = TypeVar("_M", bound=MetricWrapperBase)
 
@@ -55,7 +56,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         gauge, counter = self._gauge, self._counter
-        gauge("build_info", "The running version.", "version").labels(__version__).set(1)
+        gauge("build_info", "What is running.", "version", "commit").labels(__version__, commit()).set(1)
 
         self.events = counter("events", "Events handed to Kafka.", "stream")
         self.event_bytes = counter("event_bytes", "Bytes of those events.", "stream")

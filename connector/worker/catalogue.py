@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from connector import __version__
+from connector.build import commit
 from connector.management import Definition
 from connector.settings import PlatformSettings, Settings, StreamSettings
 from connector.settings.fields import explain
@@ -29,6 +30,7 @@ class Catalogue:
 
     def __init__(self, settings: Settings) -> None:
         self.version = __version__
+        self.commit = commit()
         self.reconfigured(settings)
 
     def reconfigured(self, settings: Settings) -> None:

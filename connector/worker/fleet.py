@@ -1,7 +1,7 @@
 """All streams of the group as this worker sees them: its own directly, the others' by what their workers publish.
 
 Workers never call each other (docs/adr). Who has a lane is asked of the group's coordinator, at most every two seconds
-and only while somebody looks; what a stream is doing stands in the control topic, one small record a lane.
+and only while somebody looks; what a stream is doing stands in the control topic, in small records of its lane.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from dataclasses import dataclass
 import structlog
 
 from connector.core.fleet import LaneView, StreamView
-from connector.core.status import STATUS_KEY, Bulletins, Heard, LaneStatus, StreamStatus, decode, encode, owner_of
+from connector.core.status import (
+    STATUS_KEY,
+    Bulletins,
+    Heard,
+    LaneStatus,
+    StreamStatus,
+    decode,
+    encode,
+    key_of,
+    owner_of,
+    parts,
+)
 from connector.errors import ControlUnavailableError
 from connector.management import Group, Place
 from connector.model import PositionChange, Target
@@ -59,7 +70,7 @@ class GroupFleet:
         self._notices = notices
         self._bulletins = Bulletins()
         self._heard: dict[int, Heard] = {}
-        self._statuses: dict[str, StreamStatus] = {}
+        self._statuses: dict[str, tuple[str, StreamStatus]] = {}  # with the worker that says so
         self._owners: Mapping[int, str] | None = None
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
@@ -81,12 +92,15 @@ class GroupFleet:
             lanes = self._own.lanes()
             self._bulletins.keep(frozenset(lanes))
             for lane, state in lanes.items():
-                statuses = self._own.board.statuses(self._streams[lane])
-                if statuses and self._bulletins.due(lane, statuses, time.monotonic()):
-                    told = LaneStatus(
-                        lane=lane, worker=self._own.worker, at_ms=_now_ms(), state=state, streams=statuses
-                    )
-                    self._notices.publish(f"{STATUS_KEY}{lane}", encode(told))
+                self._publish(lane, state)
+
+    def _publish(self, lane: int, state: str) -> None:
+        for part, statuses in enumerate(parts(self._own.board.statuses(self._streams[lane]))):
+            if self._bulletins.due(lane, part, statuses, time.monotonic()):
+                told = LaneStatus(
+                    lane=lane, worker=self._own.worker, at_ms=_now_ms(), state=state, streams=list(statuses)
+                )
+                self._notices.publish(key_of(lane, part), encode(told))
 
     def _hear(self, _key: str, value: bytes | None) -> None:
         status = None if value is None else decode(value)
@@ -94,7 +108,7 @@ class GroupFleet:
             return
         age_s = max(0.0, (_now_ms() - status.at_ms) / 1000)
         self._heard[status.lane] = Heard(status, time.monotonic() - age_s)
-        self._statuses.update((stream.stream, stream) for stream in status.streams)
+        self._statuses.update((stream.stream, (status.worker, stream)) for stream in status.streams)
 
     # ------------------------------------------------------------------ views
 
@@ -132,7 +146,7 @@ class GroupFleet:
         if lane is None:
             return None
         owner, target = self._owner(lane), self._control.desired(stream).target
-        return StreamView(stream, lane, target, owner, self._status(stream, lane, owner))
+        return StreamView(stream, lane, target, owner, self._status(stream, owner))
 
     def views(self) -> Sequence[StreamView]:
         """See :class:`connector.management.Fleet`."""
@@ -151,13 +165,13 @@ class GroupFleet:
         owner = owner_of(lane, self._owners, self._heard.get(lane), time.monotonic())
         return None if owner == self._own.worker else owner  # it was ours a moment ago
 
-    def _status(self, stream: str, lane: int, owner: str | None) -> StreamStatus | None:
+    def _status(self, stream: str, owner: str | None) -> StreamStatus | None:
         if owner is None:
             return None
         if owner == self._own.worker:
             return self._own.board.statuses([stream])[0]
-        heard = self._heard.get(lane)
-        return self._statuses.get(stream) if heard is not None and heard.status.worker == owner else None
+        worker, status = self._statuses.get(stream, (None, None))
+        return status if worker == owner else None
 
     def _lane_state(self, lane: int) -> str:
         own = self._own.lanes().get(lane)

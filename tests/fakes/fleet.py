@@ -109,6 +109,7 @@ class FakeCatalogue:
     """Every stream has the same configuration."""
 
     version = "1.2.3"
+    commit = "0123abcd"
 
     def config(self, stream: str) -> dict[str, str]:
         """See :class:`connector.management.Catalogue`."""

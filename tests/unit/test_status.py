@@ -11,7 +11,17 @@ import pytest
 from connector import telemetry
 from connector.core.fleet import Phase, StreamView
 from connector.core.states import State
-from connector.core.status import Bulletins, Heard, LaneStatus, StreamStatus, decode, encode, owner_of
+from connector.core.status import (
+    Bulletins,
+    Heard,
+    LaneStatus,
+    StreamStatus,
+    decode,
+    encode,
+    key_of,
+    owner_of,
+    parts,
+)
 from connector.errors import ControlUnavailableError
 from connector.management import Place
 from connector.model import Checkpoint, Gap, GapReason, Target
@@ -118,21 +128,59 @@ def test_a_lanes_record_is_read_back_and_garbage_is_not() -> None:
         assert decode(value) is None
 
 
+def test_a_record_of_a_lane_is_never_too_large_for_kafka() -> None:
+    """A thousand streams in one lane, each with the worst that can be said of it."""
+    worst = "\x01" * 5000
+    streams = [
+        StreamStatus(
+            stream=f"{number:0200}",
+            trouble=worst,
+            suspended=worst,
+            fault=worst,
+            token_trouble=worst,
+            gap=worst,
+            position=2**63,
+            events=2**63,
+        )
+        for number in range(1000)
+    ]
+    records = [
+        encode(LaneStatus(lane=0, worker="w" * 200, at_ms=2**48, state="serving", streams=list(part)))
+        for part in parts(streams)
+    ]
+    assert max(map(len, records)) < 1_000_000
+    told = [status for record in records for status in (decode(record) or pytest.fail("unreadable")).streams]
+    assert [status.stream for status in told] == [status.stream for status in streams]
+    assert told[0].trouble.endswith("…")
+    assert len({key_of(0, part) for part in range(len(records))}) == len(records)
+    assert key_of(0, 0) == "$status/0"
+
+
+def test_a_part_of_a_lane_is_published_when_it_changes() -> None:
+    """The others are not told again for its sake."""
+    bulletins, one, other = Bulletins(), StreamStatus(stream="a"), StreamStatus(stream="b")
+    assert bulletins.due(1, 0, [one], 0.0)
+    assert bulletins.due(1, 1, [other], 0.0)
+    other.state = "live"
+    assert not bulletins.due(1, 0, [one], 2.0)
+    assert bulletins.due(1, 1, [other], 2.0)
+
+
 def test_published_on_a_change_and_else_every_ten_seconds() -> None:
     """But not more often than once a second, whatever changes."""
     bulletins, status = Bulletins(), StreamStatus(stream="wfm", state="dialing")
-    assert bulletins.due(1, [status], 0.0)
-    assert not bulletins.due(1, [status], 5.0)
+    assert bulletins.due(1, 0, [status], 0.0)
+    assert not bulletins.due(1, 0, [status], 5.0)
     status.state = "live"
-    assert bulletins.due(1, [status], 5.1)
+    assert bulletins.due(1, 0, [status], 5.1)
     status.gaps = 1
-    assert not bulletins.due(1, [status], 5.2)
-    assert bulletins.due(1, [status], 6.2)
+    assert not bulletins.due(1, 0, [status], 5.2)
+    assert bulletins.due(1, 0, [status], 6.2)
     status.events, status.lag_s = 99, 1.0
-    assert not bulletins.due(1, [status], 8.0)
-    assert bulletins.due(1, [status], 16.2)
+    assert not bulletins.due(1, 0, [status], 8.0)
+    assert bulletins.due(1, 0, [status], 16.2)
     bulletins.keep(frozenset())
-    assert bulletins.due(1, [status], 16.3)
+    assert bulletins.due(1, 0, [status], 16.3)
 
 
 def test_the_group_says_who_has_a_lane_and_a_fresh_record_where_it_cannot() -> None:
