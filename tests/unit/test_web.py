@@ -256,7 +256,7 @@ def test_metric_names_and_labels() -> None:
     }
     for family in families:
         assert family.documentation
-        assert {label for sample in family.samples for label in sample.labels} <= allowed | {"version", "le"}
+        assert {label for sample in family.samples for label in sample.labels} <= allowed | {"version", "commit", "le"}
 
 
 def test_two_workers_in_one_process_share_nothing() -> None:
