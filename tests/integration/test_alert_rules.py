@@ -33,6 +33,7 @@ _HEALTHY = {
     'ccaas_token_requests_total{job="b",platform="genesys",outcome="granted"}': "0+1x60",
     'ccaas_clock_skew_seconds{job="b",platform="genesys"}': "0.4x60",
     'ccaas_redis_up{job="b",use="tokens"}': "1x60",
+    'ccaas_configuration_refused{job="b",instance="1"}': "0x60",
 }
 """Two workers and a stream whose token is rotated every minute, for an hour; a sample a minute."""
 _FROM_20 = "0x20 1x40"
@@ -108,6 +109,10 @@ _SCENARIOS: dict[str, tuple[dict[str, str], str | None]] = {
     ),
     "tokens die early": ({'ccaas_auth_failures_total{job="b",stream="wfm"}': "0x20 1+1x40"}, "CcaasTokensDieEarly"),
     "clocks differ": ({'ccaas_clock_skew_seconds{job="b",platform="genesys"}': "-90x60"}, "CcaasClockSkew"),
+    "a changed configuration is refused": (
+        {'ccaas_configuration_refused{job="b",instance="1"}': _FROM_20},
+        "CcaasConfigurationRefused",
+    ),
     "Redis is away": ({'ccaas_redis_up{job="b",use="tokens"}': "1x20 0x40"}, "CcaasRedisDown"),
 }
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from connector.core.lane import Freed, InHand, Renounced, Rewound
-from connector.model import Batch, Checkpoint, Entry
+from connector.model import Batch, Checkpoint, Entry, Mark, Move
 from tests.fakes.sink import FakeLane, FakeLog
 
 S = "wfm"
@@ -341,3 +341,102 @@ def test_stream_without_a_start_is_written_all_the_same(log: FakeLog) -> None:
     lane.submit(_events(5, 6))
     lane.commit(lane.fill(9))
     assert log.checkpoints[S].position == 6
+
+
+def test_batch_as_long_as_the_limit_is_not_cut(lane: FakeLane) -> None:
+    """Nothing is left of it."""
+    lane.submit(_events(1, 3))
+    assert [len(batch.entries) for batch in lane.fill(3)] == [3]
+    assert not lane.hand.waiting()
+
+
+def test_two_doubts_in_a_row(lane: FakeLane, log: FakeLog) -> None:
+    """The second before anything was taken up again."""
+    lane.submit(_events(1, 3))
+    lane.commit(lane.fill(2), told=False)
+    lane.hand.roll_back()
+    assert lane.renew() == []
+    lane.commit(lane.fill(9, 9))
+    assert _positions(log) == [1, 2, 3]
+
+
+def test_half_of_a_batch_that_is_there_is_freed(lane: FakeLane, log: FakeLog) -> None:
+    """Its entries and bytes, once; the other half has the rest."""
+    log.checkpoints[S] = Checkpoint(S, position=2)
+    lane.renew()
+    lane.submit(_events(1, 5))
+    (rest,) = lane.fill(9)
+    assert (len(rest.entries), rest.size_bytes) == (3, 12)
+    assert lane.hand.dropped() == [Freed(Checkpoint(S, position=2), 2, 8)]
+
+
+def test_dropped_of_a_stream_that_nothing_is_known_of() -> None:
+    """Batches that overlap in its first transaction: its room is freed all the same."""
+    lane = FakeLane(FakeLog())
+    lane.submit(_events(1, 2, stream="new"))
+    lane.submit(_events(1, 2, stream="new"))
+    lane.fill(9, 9)
+    assert lane.hand.dropped() == [Freed(Checkpoint("new"), 2, 8)]
+
+
+def test_start_that_comes_with_events_is_written_with_the_first(log: FakeLog) -> None:
+    """Cut in two, the stream begins once."""
+    lane = FakeLane(log)
+    lane.submit(_events(8, 9, start=Checkpoint(S, position=7)))
+    first, second = lane.fill(1, 1)
+    assert (first.start, second.start) == (Checkpoint(S, position=7), None)
+
+
+@pytest.mark.parametrize(
+    ("base", "known", "moves"),
+    [
+        (Mark(0, 5, 0, 0), Checkpoint(S, position=5), True),
+        (Mark(0, 5, 0, 0), Checkpoint(S, position=6), False),
+        (Mark(0, 5, 0, 0), Checkpoint(S, position=5, command_id="c-1"), False),
+        (None, None, True),
+        (None, Checkpoint(S, position=0), False),
+    ],
+)
+def test_position_moves_once_and_only_on_its_base(base: Mark | None, known: Checkpoint | None, *, moves: bool) -> None:
+    """A change that was decided on another checkpoint, or is made already, comes to nothing and says so."""
+    log = FakeLog()
+    if known is not None:
+        log.checkpoints[S] = known
+    lane = FakeLane(log)
+    lane.submit(_batch(move=Move(base, Checkpoint(S, epoch=1, position=2, command_id="c-1"))))
+    lane.commit(lane.fill(9)) if moves else lane.fill(9)
+    assert (log.checkpoints.get(S) != known) is moves
+    assert moves or lane.hand.dropped() == [Freed(known or Checkpoint(S), 0, 0)]
+
+
+def test_position_does_not_move_beside_the_streams_own_entries(lane: FakeLane) -> None:
+    """What the stream has read before is in the transaction already: it stands elsewhere."""
+    lane.submit(_events(1, 2))
+    lane.submit(_batch(move=Move(Mark(0, 0, 0, 0), Checkpoint(S, epoch=1, position=2, command_id="c-1"))))
+    assert [batch.move for batch in lane.fill(9, 9)] == [None]
+
+
+@pytest.mark.parametrize("aside", [True, False])
+def test_a_strangers_snapshot_matters_to_its_stream_alone(lane: FakeLane, log: FakeLog, *, aside: bool) -> None:
+    """Of two streams in hand the one whose snapshot another worker wrote begins again, suspended or not."""
+    lane.submit(_events(4, 5))
+    lane.submit(_events(4, 5, stream="other"))
+    if aside:
+        lane.hand.suspend(S)
+    log.checkpoints |= {S: Checkpoint(S, position=3, snapshot_records=1), "other": Checkpoint("other", position=3)}
+    assert [rewound.checkpoint.stream for rewound in lane.renew()] == [S]
+
+
+def test_snapshot_of_a_stream_that_is_new_to_this_lane_is_no_strangers(log: FakeLog) -> None:
+    """It has nothing in hand: nothing could mix."""
+    lane = FakeLane(log)
+    log.checkpoints[S] = Checkpoint(S, position=3, snapshot_id="b", snapshot_records=2)
+    assert lane.renew() == []
+
+
+def test_snapshot_is_told_from_the_streams_own_batches(lane: FakeLane) -> None:
+    """Another stream's in the same transaction says nothing of it."""
+    lane.submit(_batch(_entry(1), snapshot_id="a"))
+    lane.submit(_events(1, 1, stream="other"))
+    lane.submit(_events(2, 3))
+    assert [batch.snapshot_id for batch in lane.fill(9, 9, 1)] == ["a", None, "a"]

@@ -253,6 +253,16 @@ def test_tokens_refused_as_soon_as_used_are_paced() -> None:
     assert clock.due(9010.0)
 
 
+def test_token_that_lived_says_nothing_of_the_next() -> None:
+    """A young death is paced behind another young death alone; two seconds are no longer young."""
+    clock = clock_in_use()
+    for number, age_s in enumerate((0.5, 2.0, 0.5), 1):
+        now = 1000.0 * number
+        clock.granted(grant(str(number), sent_at_s=now), now)
+        clock.reported_dead(number, now + age_s)
+        assert clock.deadline() == -math.inf
+
+
 def test_the_same_token_again_does_not_live_longer() -> None:
     """The same generation and expiry; asked again at 0.3 of what is left, at least a second later."""
     clock = clock_in_use()
@@ -354,6 +364,35 @@ def test_the_platforms_clock() -> None:
     clock.granted(Grant("b", 1000.0, 60.0, EPOCH_S, None, EPOCH_S + 0.5), 1001.0)
     clock.granted(grant("c", sent_at_s=1002.0), 1002.0)
     assert clock.platform_s(1011.0) == EPOCH_S + 10.5
+
+
+def test_platforms_clock_of_an_answer_to_another_worker() -> None:
+    """It counts from when that worker heard it."""
+    clock = clock_in_use()
+    clock.granted(Grant("a", 990.0, 60.0, EPOCH_S, answered_at_s=995.0), 1000.0)
+    assert clock.platform_s(1000.0) == EPOCH_S + 5.0
+
+
+def test_request_is_due_at_its_instant() -> None:
+    """Not only after it."""
+    clock = clock_in_use()
+    clock.granted(grant(), 1000.0)
+    assert (clock.due(4299.9), clock.due(4300.0)) == (False, True)
+
+
+def test_jitter_of_a_back_off_begins_at_nothing() -> None:
+    """Full jitter: while the old token lives only the floor holds."""
+    clock = clock_in_use(lowest)
+    clock.granted(grant(), 1000.0)
+    clock.failed(None, 4300.0)
+    assert clock.deadline() == 4300.0 + 0.2
+
+
+@pytest.mark.parametrize("name", ["", "x", "xy", "xyz"])
+def test_claims_of_any_length_are_read(name: str) -> None:
+    """Base64 without padding, whatever is missing of it; an ``iat`` beyond all dates is none."""
+    assert read_claims(jwt({"exp": EPOCH_S, "iat": EPOCH_S - 1, "n": name})) == (EPOCH_S, EPOCH_S - 1)
+    assert read_claims(jwt({"exp": EPOCH_S, "iat": 2e11, "n": name})) == (EPOCH_S, None)
 
 
 def test_no_token_in_a_repr() -> None:
