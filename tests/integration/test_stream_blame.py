@@ -15,6 +15,7 @@ from tests.support.scenario import Scenario, platform
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _LOST = "lanes lost from sight; sockets stay, nothing is written"
+_POISON = "much cannot be read or written; look at the dead letters"
 _LOUD = ("warning", "error", "critical")
 _ALARMS = {
     "rotation": ("ccaas_rotation_failures_total",),
@@ -38,7 +39,7 @@ def _kind(line: dict[str, Any]) -> str:
     logger, event = line["logger"], line["event"]
     if event == "connection failed":
         return str(line["path"])
-    if event in ("item dead-lettered", "much cannot be read or written"):
+    if event in ("item dead-lettered", _POISON):
         return "platform"
     if logger in ("connector.lane", "connector.kafka.librdkafka") or event.startswith(("lanes lost", "Kafka cannot")):
         return "kafka"
@@ -101,7 +102,7 @@ async def test_log_and_metrics_tell_who_is_at_fault(stage: Stage) -> None:
             async with _blamed(it, "platform"):
                 for _ in range(10):
                     it.simulator.poison("bad_json")
-                await it.until(lambda: it.story("much cannot be read or written"), "the poison alert")
+                await it.until(lambda: it.story(_POISON), "the poison alert")
                 assert await _state(it) in ("live", "rotation_due", "rotating", "overlap")
             async with _blamed(it, "kafka"):
                 await asyncio.to_thread(broker.proxy.pause)
