@@ -446,6 +446,21 @@ def test_reset() -> None:
     assert (desk.ledger.epoch, desk.ledger.high) == (1, 5)
 
 
+def test_each_reset_is_another_epoch_and_tells_the_times_around_it() -> None:
+    """Of the last event of the former sequence and of the first of the new one."""
+    desk = Desk()
+    desk.shows("1 2 3")
+    for epoch, words in enumerate(("3@900 4@910", "2@920 3@930"), 1):
+        former_ms = desk.ledger.max_time_ms
+        for word in words.split():
+            position, _, time = word.partition("@")
+            desk.ledger.admit(1, int(position), int(time), word, desk.now)
+        gap, first, *_ = desk.ledger.take()
+        assert isinstance(gap, GapFound)
+        assert isinstance(first, Deliver)
+        assert gap.gap == Gap(epoch, 1, first.position - 1, former_ms, first.time_ms, GapReason.POSITION_RESET)
+
+
 def test_reset_to_the_beginning_has_no_positions_to_miss() -> None:
     """The gap record marks it all the same."""
     desk = Desk()
