@@ -449,7 +449,7 @@ def test_reset() -> None:
 def test_each_reset_is_another_epoch_and_tells_the_times_around_it() -> None:
     """Of the last event of the former sequence and of the first of the new one."""
     desk = Desk()
-    desk.shows("1 2 3")
+    desk.shows("1 2 3 4 5 6")
     for epoch, words in enumerate(("3@900 4@910", "2@920 3@930"), 1):
         former_ms = desk.ledger.max_time_ms
         for word in words.split():
@@ -577,6 +577,19 @@ def test_socket_two_resets_behind() -> None:
     desk.shows("5", socket=2)
     desk.shows("1@900 2@901 1@910 2@911")
     assert desk.shows("1@900 2@901 1@910 2@911 3@912", socket=2) == ["3@912"]
+
+
+@pytest.mark.parametrize(
+    ("present", "late"),
+    [("1@900 2@950", "1@900 2@950 3@920"), ("1@900 2@901 1@910 2@950", "1@900 2@901 1@910 2@950 3@920")],
+)
+def test_socket_that_steps_back_as_often_as_it_is_behind_shows_the_present(present: str, late: str) -> None:
+    """Although nothing that it shows is later than all that was seen."""
+    desk = Desk(sockets=2)
+    desk.shows("1 2 3 4 5")
+    desk.shows("5", socket=2)
+    desk.shows(present)
+    assert desk.shows(late, socket=2) == ["3@920"]
 
 
 def test_socket_of_a_former_epoch_shows_something_later_than_all() -> None:
