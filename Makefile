@@ -26,10 +26,10 @@ types: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python -m tests.bench
 
-# Which changes of the core no unit test notices; about an hour. What is left is explained in docs/developing.md.
+# Which changes of the core no unit test notices; some ten minutes. What is left is explained in docs/developing.md.
 mutate: $(VENV)/.development
 	$(BIN)/python -m pip install --quiet --group mutation
-	$(BIN)/mutmut run --max-children 1
+	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 golden: $(VENV)/.development
