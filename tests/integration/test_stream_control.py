@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from typing import Any
 
@@ -14,8 +15,10 @@ from connector.errors import ControlUnavailableError, NotStoppedError
 from connector.model import Target
 from tests.support.chorus import Stage, together
 from tests.support.fleet import say
+from tests.support.ledger import unfinished
 from tests.support.operators import Operator
 from tests.support.scenario import STREAM, Scenario, platform
+from tests.support.seed import SEED, TOLD
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -154,6 +157,8 @@ async def test_position_moves_back_in_a_new_epoch_once_across_kills(stage: Stage
         await it.until(lambda: it.position()[1] == it.head()[1], "the end")
         await it.stop()
         assert len(await _checkpoints(it, change)) == 1
+        code, told = await _command(it, "audit", "--stream", STREAM)
+        assert code == 0, told
         ids = await _ids(it)
         stood = max(position for epoch, position in ids if epoch == 0)
         head = it.head()[1]
@@ -283,6 +288,48 @@ async def test_streams_are_steered_from_the_command_line(stage: Stage) -> None:
         assert (await _command(it, "streams", "stop", STREAM))[0] == 0
         assert (await _command(it, "streams", "resume", STREAM))[0] == 0
         await it.flowing(20)
+        await it.finish()
+
+
+async def _writing(it: Scenario, writer: asyncio.subprocess.Process) -> None:
+    """Return once somebody's transaction is open in the control topic, or the writer has ended."""
+    control = [f"{it.group}.control"]
+    while writer.returncode is None and not await asyncio.to_thread(unfinished, it.kafka, control):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)  # Kafka has no bell for it
+
+
+async def _obeyed(it: Scenario, names: list[str], *, runs: bool) -> None:
+    await it.until(lambda: all(bool(it.open_sockets(name)) == runs for name in names), "all do as they are told")
+
+
+@together
+async def test_writer_and_owner_are_killed_in_the_middle_of_a_request(stage: Stage) -> None:
+    """All streams were told or none, whoever died; what they were told is done, once, and no event suffers."""
+    streams = [{"name": f"s{i}"} for i in range(12)]
+    rng = random.Random(SEED)
+    async with Scenario(stage, platform(rate=50), *streams) as it, Operator(it.kafka, it.group) as operator:
+        it.note = TOLD
+        await it.ready()
+        for verb in ("pause", "resume", "stop", "resume"):
+            words = ["streams", verb, "--all", "-c", str(it.directory / "bridge.yaml")]
+            writer = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "connector", *words, stdout=asyncio.subprocess.DEVNULL
+            )
+            await _writing(it, writer)
+            await asyncio.sleep(rng.uniform(0.0, 0.6))
+            if writer.returncode is None:
+                writer.kill()
+            await it.kill9()
+            await writer.wait()
+            await it.start()
+            await asyncio.to_thread(operator.control.catch_up)
+            targets = {operator.control.desired(stream["name"]).target for stream in streams}
+            say(f"{verb}: exit {writer.returncode}, then all are {targets}; {TOLD}")
+            assert len(targets) == 1
+            await _obeyed(it, [stream["name"] for stream in streams], runs=targets == {Target.RUNNING})
+        assert (await _command(it, "streams", "resume", "--all"))[0] == 0
+        for stream in streams:
+            await it.flowing(10, stream["name"])
         await it.finish()
 
 

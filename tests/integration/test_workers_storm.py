@@ -97,9 +97,10 @@ class Storm:
 async def test_storm(alone: Stage, lane_broker: MavenBroker) -> None:
     """Every event once and in order, no gap; no more tokens are asked for than starts and lifetimes explain."""
     rng = random.Random(SEED)
+    protocol = rng.choice(("classic", "consumer"))
     settings = platform(rate=20, token_life_s=_TOKEN_LIFE_S, retention_s=600)
-    async with Fleet(alone, settings, *streams(_STREAMS)) as it:
-        it.note = TOLD
+    async with Fleet(alone, settings, *streams(_STREAMS), membership={"protocol": protocol}) as it:
+        it.note = f"{TOLD}, {protocol}"
         await it.settled()
         await it.ready()
         await it.all_flowing(10)
@@ -116,6 +117,6 @@ async def test_storm(alone: Stage, lane_broker: MavenBroker) -> None:
         say(f"all streams back {it.reader.until_back(over_s):.1f} s after the storm")
         asked, lived_s = it.count("tokens"), time.monotonic() - began_s
         explained = storm.asked_anew + len(it.workers) * (lived_s / _REFRESH_EVERY_S + 2)
-        say(f"tokens asked for: {asked}, explained: {explained:.0f}; {TOLD}")
+        say(f"tokens asked for: {asked}, explained: {explained:.0f}; {it.note}")
         assert asked <= explained
         await it.finish()
