@@ -326,3 +326,42 @@ def test_machine_that_was_suspended() -> None:
     story.tell("newer")
     story.tell("due")
     assert story.dials()[-1][1] == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "path", "detail"),
+    [
+        ("token fails", "network", "network: fails"),
+        ("token opened dropped", "network", "closed 1006"),
+        ("token fails403", "auth", "forbidden: fails403"),
+        ("token fails401 newer fails401", "auth", "unauthorized: fails401"),
+        ("token opened expires newer opened expires", "auth", "closed 1008"),
+        ("token opened 5 newer due fails", "rotation", "network: fails"),
+        ("token opened 5 newer due opened new_leaves", "rotation", "closed 1001"),
+        ("token opened 5 newer due opened event 2", "rotation", "the new socket delivers nothing"),
+        ("token opened 5 newer due fails401 newer due fails401", "auth", "unauthorized: fails401"),
+    ],
+)
+def test_setback_says_what_happened(script: str, path: str, detail: str) -> None:
+    """Whoever reads the log need not guess."""
+    told = [command for _, command in Story(script, CALM).log if isinstance(command, Setback)][-1]
+    assert told.path == path
+    assert told.trouble.detail.startswith(detail)
+
+
+def test_missing_permission_is_asked_for_less_and_less() -> None:
+    """Half to whole of 1, 1, 2, 4 … s."""
+    story = Story("token fails403", CALM)
+    for _ in range(4):
+        story.tell("due")
+        story.tell("fails403")
+    waits = [wait for _, wait in setbacks(story)]
+    assert [cap / 2 <= wait <= cap for wait, cap in zip(waits, (1.0, 1.0, 2.0, 4.0, 8.0), strict=True)] == [True] * 5
+
+
+def test_same_token_again_is_nothing_new() -> None:
+    """Whoever leases anew is told of the token again: nothing is rotated for it."""
+    story = Story("token opened 5", CALM)
+    (dial,) = [command for _, command in story.log if isinstance(command, Dial)]
+    assert story.handover.token_ready(dial.token, story.now) == []
+    assert story.state is State.LIVE

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from connector.core.states import Close, Dial, Ping, Policy, ReportDead, Rotated, Setback, State, Why
+from connector.model import Token
 from tests.support.story import POLICY, SEQUENTIAL, START_S, Story
 
 ROTATING = "token opened 5 newer due "
@@ -319,3 +320,25 @@ def test_pause_in_every_state(script: str, state: State) -> None:
     assert len(story.open) <= 1
     if state is State.LIVE:
         assert story.handover.deadline() is None
+
+
+def test_first_redial_waits_for_the_jitter() -> None:
+    """As the rotation itself did."""
+    story = Story("token opened 3500 newer 8 fails", replace(CALM, jitter_s=(7.0, 8.0)))
+    assert 7.0 <= (story.handover.deadline() or 0.0) - story.now <= 8.0
+
+
+def test_refusal_is_forgotten_once_a_second_socket_is_taken() -> None:
+    """What fails in the next rotation is dialled again once a second, not at an eighth of what is left."""
+    story = Story("token opened 5 newer due fails409 due opened caught_up 5 newer due fails due fails", CALM)
+    assert story.handover.deadline() == story.now + 1.0
+
+
+def test_dial_of_a_rotation_with_a_tiny_buffer_has_a_second() -> None:
+    """Less would be none."""
+    story = Story("token opened 5", CALM)
+    token = Token("t", 2, story.now, story.now + 1.0, 0.3)
+    story.execute(story.handover.token_ready(token, story.now))
+    (dial,) = story.tell("due")
+    assert isinstance(dial, Dial)
+    assert dial.timeout_s == 1.0

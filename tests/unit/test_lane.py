@@ -440,3 +440,35 @@ def test_snapshot_is_told_from_the_streams_own_batches(lane: FakeLane) -> None:
     lane.submit(_events(1, 1, stream="other"))
     lane.submit(_events(2, 3))
     assert [batch.snapshot_id for batch in lane.fill(9, 9, 1)] == ["a", None, "a"]
+
+
+def test_checkpoint_keeps_the_offsets_of_partitions_that_are_not_written_now(lane: FakeLane, log: FakeLog) -> None:
+    """It is cumulative over every partition that the stream ever wrote."""
+    for position, partition in ((1, 0), (2, 1)):
+        lane.submit(_batch(msgspec.structs.replace(_entry(position), partition=partition)))
+        lane.commit(lane.fill(9))
+    assert log.checkpoints[S].offsets == {"t": {0: 0, 1: 0}}
+
+
+def test_stream_that_is_rewound_twice(lane: FakeLane, log: FakeLog) -> None:
+    """Each time another incarnation."""
+    for incarnation in (1, 2):
+        lane.submit(_events(1, 3, incarnation=incarnation - 1))
+        lane.commit(lane.fill(9))
+        log.rewind(0, {S: Checkpoint(S, position=0)})
+        assert [rewound.incarnation for rewound in lane.renew()] == [incarnation]
+
+
+def test_own_snapshot_set_aside_is_not_mixed_with_what_another_worker_wrote(lane: FakeLane, log: FakeLog) -> None:
+    """The stream begins again; another stream, which has no snapshot in hand, does not."""
+    lane.submit(_batch(_entry(3, records=1), snapshot_id="a"))
+    lane.submit(_events(4, 5, stream="other"))
+    lane.hand.suspend(S)
+    log.checkpoints |= {S: Checkpoint(S, position=3), "other": Checkpoint("other", position=3)}
+    assert [rewound.checkpoint.stream for rewound in lane.renew()] == [S]
+
+
+def test_another_workers_snapshot_begins_a_stream_again_that_has_nothing_in_hand(lane: FakeLane, log: FakeLog) -> None:
+    """What its sockets bring next would stand in the middle of that snapshot."""
+    log.checkpoints[S] = theirs = Checkpoint(S, position=3, snapshot_id="b", snapshot_records=2)
+    assert lane.renew() == [Rewound(theirs, 1, lost=False)]

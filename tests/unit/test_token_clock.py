@@ -400,3 +400,11 @@ def test_no_token_in_a_repr() -> None:
     clock = clock_in_use()
     clock.granted(grant("top-secret"), 1000.0)
     assert "top-secret" not in repr(grant("top-secret")) + repr(clock.token)
+
+
+def test_another_token_that_ends_no_later_proves_no_other_clock() -> None:
+    """A server that hands out old tokens in turn does not mint on request."""
+    clock = clock_in_use()
+    for value in ("a", "b"):
+        answer = clock.granted(Grant(value, 1000.0, 60.0, EPOCH_S, EPOCH_S - 5.0), 1000.0)
+        assert answer is Answer.EXPIRED
