@@ -105,6 +105,7 @@ function paint(stream) {
       small.title = r.trace;
     } else if (column.text) {
       set(main, String(column.text(r)));
+      if (column.id === "worker") main.title = r.worker ?? "";
       if (column.alarm) main.className = column.alarm(r) ? "alarm" : "";
     }
     const second = column.small ? column.small(r) : "";
