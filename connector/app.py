@@ -32,6 +32,7 @@ from connector.worker import plans
 from connector.worker.assembly import Assembly, Workshop
 from connector.worker.board import Board
 from connector.worker.configuration_watch import ConfigurationWatch
+from connector.worker.credentials import Credentials
 from connector.worker.listeners import open_listeners
 from connector.worker.observer import Observer
 from connector.worker.platform_clients import PlatformClients
@@ -148,7 +149,12 @@ class Bridge:
         group.create_task(workshop.watch.run())
         assembly.start()
         if self._source is not None:
-            watch = ConfigurationWatch(self._source, self._settings, assembly.reconfigure, workshop.metrics)
+            credentials = Credentials(
+                self._settings, workshop.client, assembly.ask_by, workshop.platforms.renew_sharing
+            )
+            watch = ConfigurationWatch(
+                self._source, self._settings, assembly.reconfigure, credentials.renew, workshop.metrics
+            )
             group.create_task(watch.run())
         try:
             await self._stop.wait()

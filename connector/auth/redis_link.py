@@ -60,6 +60,11 @@ class RedisPlan:
         )
 
 
+def renew_client(client: Redis, plan: RedisPlan) -> None:
+    """Let a client's new connections go where, and with what credentials, the plan says."""
+    client.connection_pool.connection_kwargs.update(plan.client().connection_pool.connection_kwargs)
+
+
 class RedisLink:
     """Shared by all token services of a worker. ``run`` must be running; ``on_change`` is told: True: up."""
 

@@ -21,6 +21,7 @@ class Announcer:
         self._client = client
         self._notifier = notifier
         self._producer: Producer | None = None
+        self._generation = client.generation
 
     def __call__(self, event: telemetry.Event) -> None:
         """Tell of an event that is worth it."""
@@ -31,7 +32,8 @@ class Announcer:
     def _announce(self, notification: Notification) -> None:
         """Hand it to librdkafka, and let go of what became of earlier ones; it sends the last by itself."""
         try:
-            if self._producer is None:
+            if self._producer is None or self._generation != self._client.generation:
+                self._generation = self._client.generation
                 self._producer = Producer(self._client.notices())
             self._producer.produce(
                 self._client.notifications_topic,

@@ -20,14 +20,20 @@ CONTROL_TIMEOUT_MS = 5000
 _MESSAGE_BYTES = (1000, 1_000_000_000)
 """What librdkafka accepts as message.max.bytes."""
 
+_LOGIN = {"sasl.username", "sasl.password"}
+
 Properties = dict[str, Any]
 
 _log = logging.getLogger("connector.kafka.librdkafka")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KafkaClient:
-    """How to reach the cluster, and the worker's place in its group."""
+    """How to reach the cluster, and the worker's place in its group. :meth:`renew` alone changes it.
+
+    ``generation`` counts renewals of any kind: who holds a client of an older one makes another when it suits. Of those
+    that a new login is not enough for ``rebirths`` counts: only a new client reads certificates anew.
+    """
 
     bootstrap_servers: str
     group: str
@@ -37,6 +43,23 @@ class KafkaClient:
     group_protocol: str = "classic"
     worker: str = "ccaas-bridge"
     """The member's client.id: by it the group's description tells which worker has a lane."""
+    generation: int = 0
+    rebirths: int = 0
+
+    def renew(self, properties: Mapping[str, object], *, files: bool) -> None:
+        """Passwords, or what stands in ``files``, are others; clients made from now on use them."""
+        changed = {
+            name for name in {*properties, *self.properties} if properties.get(name) != self.properties.get(name)
+        }
+        self.properties = properties
+        self.rebirths += files or not changed <= _LOGIN
+        self.generation += 1
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password of SASL PLAIN and SCRAM, which a client can be told while it runs."""
+        user, password = (self.properties.get(name) for name in ("sasl.username", "sasl.password"))
+        return None if user is None or password is None else (str(user), str(password))
 
     @property
     def checkpoints_topic(self) -> str:

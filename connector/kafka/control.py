@@ -77,6 +77,7 @@ class ControlLog:
         self._one_write = asyncio.Lock()
         self._waiting: list[_Asked] = []
         self._notices: Producer | None = None
+        self._generation = client.generation
 
     # ------------------------------------------------------------------ from the event loop
 
@@ -137,7 +138,8 @@ class ControlLog:
 
     def publish(self, key: str, value: bytes | None) -> None:
         """See :class:`connector.ports.Notices`."""
-        if self._notices is None:
+        if self._notices is None or self._generation != self._client.generation:
+            self._generation = self._client.generation
             self._notices = Producer(self._client.notices())
         try:
             self._notices.produce(self._topic, value, key)
@@ -236,10 +238,11 @@ class ControlLog:
             _log.warning("%s is missing: streams run, and cannot be told otherwise", self._topic)
             self._stopping.wait(_ABSENT_S)
             return
+        generation = self._client.generation
         consumer = Consumer(self._client.follower())
         try:
             consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in partitions])
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and generation == self._client.generation:
                 message = consumer.poll(_POLL_S)
                 if message is not None:
                     self._read(message)

@@ -24,6 +24,10 @@ class GroupReader:
         self._client = client
         self._admin = admin
 
+    def use(self, admin: AdminClient) -> None:
+        """Ask by another client from now on."""
+        self._admin = admin
+
     def owners(self) -> dict[int, str]:
         """See :class:`connector.management.Group`; a worker is the client.id of its member."""
         group = self._client.group

@@ -64,6 +64,7 @@ class GroupMember:
                 self._stopping.wait(_RETRY_S)
 
     def _join(self) -> None:
+        generation, rebirths = self._client.generation, self._client.rebirths
         consumer = Consumer(self._client.member())
         try:
             consumer.subscribe(
@@ -75,6 +76,13 @@ class GroupMember:
             while not self._stopping.is_set():
                 message = consumer.poll(_POLL_S)
                 self._publish(consumer)
+                if rebirths != self._client.rebirths:
+                    _log.info("certificates were renewed; joining again")
+                    self._on_lost()  # lanes are held, and their streams stay open, until the group has given them out
+                    return
+                if generation != self._client.generation and (login := self._client.login) is not None:
+                    generation = self._client.generation
+                    consumer.set_sasl_credentials(*login)
                 error = message.error() if message is not None else None
                 if error is not None:
                     if error.fatal():
@@ -97,11 +105,11 @@ class GroupMember:
         self._owner.assigned(frozenset(self._lanes))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        lanes = frozenset(p.partition for p in partitions)
+        lanes = self._lanes.intersection(p.partition for p in partitions)  # those that were lost are held already
         self._lanes -= lanes
         self._publish(consumer)
         if lanes:
-            self._owner.revoked(lanes, time.monotonic() + REVOKE_DEADLINE_S)
+            self._owner.revoked(frozenset(lanes), time.monotonic() + REVOKE_DEADLINE_S)
         consumer.incremental_unassign(partitions)
 
     def _on_lost(self) -> None:

@@ -42,6 +42,10 @@ class Topics:
         self._lanes = lanes
         self._plan = plan
 
+    def use(self, admin: AdminClient) -> None:
+        """Ask by another client from now on."""
+        self._admin = admin
+
     def wanted(self, event_topics: Iterable[str]) -> list[TopicSpec]:
         """Every topic the bridge writes to, as it would be made; the checkpoints first."""
         client = self._client

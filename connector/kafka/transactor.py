@@ -33,9 +33,9 @@ _ENTER_KEY = "$end"
 
 
 class Doubt(Exception):  # noqa: N818 - not an error: the normal end of a producer's life
-    """The producer is of no further use; ``cure`` says what is due beside a new one; ``passing``: nothing is wrong."""
+    """The producer is of no further use; ``cure`` says what is due beside a new one; ``passing``: why, if so."""
 
-    def __init__(self, during: str, cure: Cure, detail: str, *, passing: bool = False) -> None:
+    def __init__(self, during: str, cure: Cure, detail: str, *, passing: str | None = None) -> None:
         super().__init__(f"{during}: {detail}")
         self.during = during
         self.cure = cure
@@ -59,6 +59,7 @@ class Transactor:
         self._checkpoints = TopicPartition(client.checkpoints_topic, lane)
         self._still = still
         self.ready_at = 0.0
+        self._client, self._generation = client, client.generation
         self._producer = Producer(client.producer(lane, limits))
 
     def initialise(self, still: Callable[[], None]) -> None:
@@ -78,7 +79,9 @@ class Transactor:
                 return
 
     def begin(self) -> None:
-        """Open a transaction."""
+        """Open a transaction, unless the client's credentials are others by now."""
+        if self._generation != self._client.generation:
+            raise Doubt("begin", Cure.RENEW, "credentials were renewed", passing="credentials")
         try:
             self._producer.begin_transaction()
         except (KafkaException, SystemError) as error:

@@ -184,7 +184,9 @@ class LaneWriter:
         self._remedies.committed(hand.records)
         self._free([*hand.dropped(), *hand.committed()])  # in this order: a checkpoint told never goes back
         if took_s > SLOW_COMMIT_S:
-            raise Doubt("commit", Cure.RENEW, f"it took {took_s:.3f} s: there may be a straggler", passing=True)
+            raise Doubt(
+                "commit", Cure.RENEW, f"it took {took_s:.3f} s: there may be a straggler", passing="slow_commit"
+            )
         return True
 
     def _fill(self, batch: Batch | None, boundary: Boundary) -> None:
@@ -250,7 +252,7 @@ class LaneWriter:
         """What is due beside a new producer."""
         records, writes = self._hand.records, self._hand.writes()
         self._hand.roll_back()
-        self._services.renewed("slow_commit" if doubt.passing else doubt.cure)
+        self._services.renewed(doubt.passing or doubt.cure)
         if doubt.passing:
             _log.info("lane %d renews its producer: %s", self.lane, doubt)
             return

@@ -10,9 +10,12 @@ import orjson
 from pydantic import BaseModel
 
 from connector.settings.platform import PlatformSettings
+from connector.settings.redis import RedisSettings
 from connector.settings.root import Settings
 
 _CHANGEABLE = frozenset({"streams", "platforms"})
+_RENEWABLE = frozenset({"kafka", "redis", "schema_registry"})
+"""Sections whose secrets may be renewed; they are masked in a dump."""
 _OWN = frozenset({"http", "tracing"})
 """Sections that workers of a group may have of their own."""
 
@@ -39,9 +42,18 @@ def refused(old: Settings, new: Settings) -> list[str]:
     return sorted(
         key
         for section in Settings.model_fields
-        if section not in _CHANGEABLE
+        if section not in _CHANGEABLE and not _renewed(section, getattr(old, section), getattr(new, section))
         for key in _differences(section, getattr(old, section), getattr(new, section))
     )
+
+
+def _renewed(section: str, old: object, new: object) -> bool:
+    """Whether nothing but passwords differ that a running worker takes up."""
+    if section not in _RENEWABLE or not isinstance(old, BaseModel) or not isinstance(new, BaseModel):
+        return False
+    if isinstance(old, RedisSettings) and isinstance(new, RedisSettings) and old.encryption_key != new.encryption_key:
+        return False
+    return old.model_dump(mode="json") == new.model_dump(mode="json")
 
 
 def _differences(key: str, old: object, new: object) -> Iterator[str]:

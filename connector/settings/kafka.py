@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector.settings.client import ClientValue, hide_secrets, property_faults, reveal
 from connector.settings.fields import Document, Integer, Number, Seconds, Section, checked
-from connector.settings.secret_files import Fault, read_member_files
+from connector.settings.secret_files import LOCATION_SUFFIX, Fault, read_member_files
 
 _MAX_PORT = 65535
 
@@ -58,6 +59,12 @@ class KafkaSettings(Section):
         ),
     )
     _checked = checked(_client_faults, prepare=_with_own_client)
+
+    def files(self) -> tuple[tuple[str, int, int], ...]:
+        """Keys and certificates as they are on disk now: path, time of the last change, inode."""
+        paths = [str(value) for name, value in self.client.items() if name.endswith(LOCATION_SUFFIX)]
+        found = [(path, os.stat(path)) for path in paths if os.path.exists(path)]  # noqa: PTH110, PTH116 - as text
+        return tuple((path, at.st_mtime_ns, at.st_ino) for path, at in found)
 
     def client_properties(self) -> dict[str, str | int | float]:
         """The properties as librdkafka takes them, ``bootstrap.servers`` among them; secrets are in the open."""

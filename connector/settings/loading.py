@@ -13,7 +13,7 @@ from connector.errors import ConfigurationError
 from connector.settings.environment import Overlay, read_environment
 from connector.settings.fields import explain, unknown_key
 from connector.settings.root import Settings
-from connector.settings.secret_files import FILE_SUFFIX, Fault
+from connector.settings.secret_files import FILE_SUFFIX, LOCATION_SUFFIX, Fault
 from connector.settings.yaml_file import YamlFaultError, read_yaml
 
 
@@ -44,7 +44,7 @@ def named_files(path: Path | None, environ: Mapping[str, str]) -> Iterator[Path]
 def _named(value: object) -> Iterator[Path]:
     if isinstance(value, Mapping):
         for key, member in value.items():
-            if str(key).endswith(FILE_SUFFIX) and isinstance(member, str):
+            if str(key).endswith((FILE_SUFFIX, LOCATION_SUFFIX)) and isinstance(member, str):
                 yield Path(member)
             else:
                 yield from _named(member)

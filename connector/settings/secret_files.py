@@ -10,6 +10,8 @@ from pydantic import SecretStr
 
 Location = tuple[str | int, ...]
 FILE_SUFFIX = "_file"
+LOCATION_SUFFIX = ".location"
+"""How librdkafka's properties end that name a key's or a certificate's file."""
 
 
 class Fault(NamedTuple):

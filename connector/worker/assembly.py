@@ -16,6 +16,7 @@ from connector.core.boundary import CommitBudget
 from connector.core.desired import Place
 from connector.core.frames import FrameReader
 from connector.core.relocation import Relocation, moving
+from connector.kafka.administrator import Administrator
 from connector.kafka.client import KafkaClient
 from connector.kafka.control import ControlLog
 from connector.kafka.group import GroupReader
@@ -90,6 +91,7 @@ class Assembly:
         self.member = GroupMember(workshop.client, CountedOwner(self.supervisor, workshop.metrics))
         self._services = self._lane_services()
         self.catalogue = Catalogue(settings)
+        self._group_reader = GroupReader(workshop.client, workshop.admin)
         self.fleet = self._fleet()
         workshop.metrics.lanes_owned.set_function(lambda: len(self.supervisor.lanes))
         workshop.metrics.lanes_serving.set_function(lambda: self.supervisor.serving)
@@ -98,8 +100,13 @@ class Assembly:
     def _fleet(self) -> GroupFleet:
         workshop = self._workshop
         own = Own(workshop.client.worker, self.supervisor.lane_states, workshop.board)
-        group = GroupReader(workshop.client, workshop.admin)
-        return GroupFleet(plans.streams_by_lane(workshop.settings), own, group, self.control, self.control)
+        streams = plans.streams_by_lane(workshop.settings)
+        return GroupFleet(streams, own, self._group_reader, self.control, self.control)
+
+    def ask_by(self, admin: Administrator) -> None:
+        """The cluster's administration is asked by another client from now on."""
+        self._workshop.watch.ask_by(admin)
+        self._group_reader.use(admin)
 
     def start(self) -> None:
         """Hear what streams are to do, and join the group."""

@@ -30,11 +30,14 @@ class ConfigurationWatch:
         source: ConfigurationSource,
         settings: Settings,
         apply: Callable[[Settings, Settings], Awaitable[None]],
+        renew: Callable[[Settings], bool],
         metrics: Metrics,
     ) -> None:
+        """``renew`` takes up credentials of Kafka and Redis; it returns whether there were other ones."""
         self._source = source
         self._settings = settings
         self._apply = apply
+        self._renew = renew
         self._metrics = metrics
         self._asked = asyncio.Event()
 
@@ -62,11 +65,13 @@ class ConfigurationWatch:
             self._refuse(f"{', '.join(fixed)}: cannot change while a worker runs; restart it to use the new value")
             return
         former, self._settings = self._settings, settings
-        if settings == former:
+        renewed = self._renew(settings)
+        if settings == former and not renewed:
             _log.info("configuration read again: nothing is new")
             self._count("unchanged")
             return
-        await self._apply(former, settings)
+        if settings != former:
+            await self._apply(former, settings)
         self._count("applied")
 
     def _refuse(self, why: str) -> None:

@@ -16,7 +16,7 @@ from connector.auth.client import OwnClient
 from connector.auth.oauth import OAuthClient
 from connector.auth.service import TokenService
 from connector.ports import Clock
-from connector.settings import AuthSettings, Change, PlatformSettings, Settings
+from connector.settings import AuthSettings, Change, PlatformSettings, RedisSettings, Settings
 from connector.tls import ClientTls, TlsFiles
 from connector.worker import plans
 from connector.worker.observer import Observer
@@ -89,6 +89,11 @@ class PlatformClients:
         for name in change.renewed:
             self._clients[name].endpoint.use(plans.token_grant(settings.platforms[name].auth))
         return retired
+
+    def renew_sharing(self, settings: RedisSettings) -> None:
+        """Redis is reached with other credentials from now on."""
+        if self._sharing is not None:
+            self._sharing.renew(settings)
 
     async def _close(self) -> None:
         for client in self._clients.values():

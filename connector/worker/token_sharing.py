@@ -11,7 +11,7 @@ from random import Random
 from redis.exceptions import RedisError
 
 from connector.auth.client import Endpoint
-from connector.auth.redis_link import RedisLink
+from connector.auth.redis_link import RedisLink, renew_client
 from connector.auth.sealing import Seal
 from connector.auth.sharing import SharedClient
 from connector.auth.token_store import TokenStore, token_keys
@@ -52,6 +52,10 @@ class TokenSharing:
     def start(self, group: asyncio.TaskGroup) -> None:
         """Keep the line up, as long as the group lives."""
         group.create_task(self._link.run())
+
+    def renew(self, settings: RedisSettings) -> None:
+        """New connections use these credentials; those that are open stay as long as Redis lets them."""
+        renew_client(self._redis, plans.redis(settings))
 
     async def close(self) -> None:
         """Let go of the connections."""

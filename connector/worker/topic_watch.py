@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from connector.errors import LaneMismatchError, PrerequisiteError
+from connector.kafka.administrator import Administrator
 from connector.kafka.topics import Topics
 from connector.model import TopicLimits
 
@@ -29,6 +30,11 @@ class TopicWatch:
         self.limits: dict[str, TopicLimits] = {}
         self._event_topics = event_topics
         self._why = why
+
+    def ask_by(self, admin: Administrator) -> None:
+        """Ask by another client from now on."""
+        self.topics.use(admin)
+        self._why = admin.why
 
     async def prepare(self, stop: asyncio.Event) -> bool:
         """Topics are there and fit; asked again until they are. False where the worker is stopped before.

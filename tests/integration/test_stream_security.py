@@ -7,14 +7,14 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, configuration
 from tests.support.chorus import Stage, together_with_broker
-from tests.support.scenario import Scenario, platform
+from tests.support.scenario import LONG_S, Scenario, platform
 from tests.support.secure_broker import SecureBroker, documented_rules, secure_broker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -40,12 +40,16 @@ def _check(config: Path, environment: dict[str, str]) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
-async def _delivers(stage: Stage, secured: SecureBroker, way: str) -> None:
-    """A bridge that comes in this way makes its topics and delivers through rotations, kill and restart."""
-    client = dict(secured.ways()[way])
-    environment = {"CCAAS__KAFKA__BOOTSTRAP_SERVERS": client.pop("bootstrap.servers")} | {
+def _environment(way: Mapping[str, str]) -> dict[str, str]:
+    client = dict(way)
+    return {"CCAAS__KAFKA__BOOTSTRAP_SERVERS": client.pop("bootstrap.servers")} | {
         f"CCAAS__KAFKA__CLIENT__{name.replace('.', '_').upper()}": value for name, value in client.items()
     }
+
+
+async def _delivers(stage: Stage, secured: SecureBroker, way: str) -> None:
+    """A bridge that comes in this way makes its topics and delivers through rotations, kill and restart."""
+    environment = _environment(secured.ways()[way])
     settings = platform(rate=100, token_life_s=3, retention_s=600)
     async with Scenario(stage, settings, kafka=secured.broker.bootstrap, started=False) as it:
         it.note = way
@@ -107,3 +111,45 @@ async def test_every_way_in_under_minimal_permissions(stage: Stage) -> None:
     async with _secured(stage, "secured") as secured:
         for way in secured.ways():
             await _delivers(stage, secured, way)
+
+
+async def _renews(stage: Stage, secured: SecureBroker, way: Mapping[str, str], change: Callable[[], None]) -> None:
+    """What lets the bridge in is changed while it runs: its one socket stays, and every client has new credentials."""
+    settings = platform(rate=100, token_life_s=LONG_S, retention_s=600)
+    async with Scenario(stage, settings, kafka=secured.broker.bootstrap, started=False) as it:
+        await asyncio.to_thread(secured.allow, documented_rules(_PAGE, group=it.group, event_topic=it.topic))
+        await asyncio.to_thread(it.worker.start, _environment(way))
+        await it.ready()
+        await it.flowing(20)
+        await asyncio.to_thread(change)
+        await it.until(lambda: it.story("credentials renewed"), "the change to be noticed")
+        await it.flowing(50)
+        await it.ready()
+        await it.flowing(50)
+        assert len(it.sockets()) == 1
+        await it.finish()
+        assert not [line for line in it.worker.log_text().splitlines() if "uthentication" in line]
+
+
+@together_with_broker
+async def test_password_is_renewed_while_streams_are_open(stage: Stage) -> None:
+    """The broker no longer takes the old one; new producers come in with the new one, and none reads it off the log."""
+    async with _secured(stage, "password") as secured:
+        await asyncio.to_thread(secured.change_password, "first of all")
+        file = stage.directory / "password-file"
+        file.write_text("first of all", encoding="utf-8")
+        way = {**secured.ways()["SCRAM"], "sasl.password_file": str(file)}
+        del way["sasl.password"]
+
+        def change() -> None:
+            secured.change_password("second to none")
+            file.write_text("second to none", encoding="utf-8")
+
+        await _renews(stage, secured, way, change)
+
+
+@together_with_broker
+async def test_certificate_is_renewed_while_streams_are_open(stage: Stage) -> None:
+    """The worker joins the group again with it; its lane is held meanwhile, and the sockets stay open."""
+    async with _secured(stage, "certificate") as secured:
+        await _renews(stage, secured, secured.ways()["mTLS"], secured.change_certificate)

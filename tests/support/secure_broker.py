@@ -76,10 +76,21 @@ class SecureBroker:
         self._directory = directory
         self._issuer = issuer
         self._admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        self.change_password(_PASSWORD)
+
+    def change_password(self, password: str) -> None:
+        """Of SCRAM; connections that are open stay."""
         scram = UserScramCredentialUpsertion(
-            USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192), _PASSWORD.encode()
+            USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192), password.encode()
         )
         self._admin.alter_user_scram_credentials([scram])[USER].result(_ANSWER_S)
+
+    def change_certificate(self) -> None:
+        """The user's, in the files that :meth:`ways` names, as a secret that is renewed."""
+        _issue(
+            trustme.CA.from_pem(*((self._directory / name).read_bytes() for name in ("ca.pem", "ca.key"))),
+            self._directory,
+        )
 
     def allow(self, rules: list[Rule]) -> None:
         """Add ACLs."""
@@ -181,6 +192,12 @@ def _make_certificates(directory: Path) -> None:
     )
     chain = b"".join(part.bytes() for part in broker.cert_chain_pems)
     (directory / "broker.pem").write_bytes(pkcs8 + chain)
+    authority.private_key_pem.write_to_path(directory / "ca.key")
+    _issue(authority, directory)
+
+
+def _issue(authority: trustme.CA, directory: Path) -> None:
+    """A certificate for the user."""
     user = authority.issue_cert("bridge.example.com", common_name=USER)
     user.private_key_pem.write_to_path(directory / "client.key")
     user.cert_chain_pems[0].write_to_path(directory / "client.pem")

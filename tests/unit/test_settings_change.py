@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
+from connector.auth.redis_link import RedisPlan, renew_client
 from connector.core.peers import Peers, decode, encode
 from connector.errors import ConfigurationError
+from connector.kafka.client import KafkaClient
 from connector.settings import Change, ConfigurationSource, Settings, difference, digest, load, refused
 
 _BASE: dict[str, Any] = {
@@ -115,6 +118,54 @@ def test_what_cannot_change_is_named(
 ) -> None:
     """By its path in the file."""
     assert refused(_settings(tmp_path, document), _settings(tmp_path, {**document, **change})) == keys
+
+
+def test_new_passwords_are_taken_up_and_new_addresses_are_not(tmp_path: Path, document: dict[str, Any]) -> None:
+    """Of Kafka and Redis; the key that tokens are encrypted with is not a password to be renewed."""
+
+    def settings(password: str, **more: str) -> Settings:
+        client = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "u"}
+        kafka = {"bootstrap_servers": "k:1", "client": {**client, "sasl.password": password}}
+        redis = {"url": "redis://r", "password": password, **more}
+        return _settings(tmp_path, {**document, "kafka": kafka, "redis": redis})
+
+    keys = ["A" * 43 + "=", "B" * 43 + "="]
+    old = settings("old", encryption_key=keys[0])
+    assert refused(old, settings("new", encryption_key=keys[0])) == []
+    assert refused(old, settings("old", encryption_key=keys[1])) == ["redis.encryption_key"]
+    assert digest(old) == digest(settings("new", encryption_key=keys[0]))
+
+
+def test_a_renewed_certificate_is_noticed(tmp_path: Path, document: dict[str, Any]) -> None:
+    """Properties of the client name its file; it is watched as a secret is."""
+    authority, path = tmp_path / "ca.pem", tmp_path / "bridge.yaml"
+    trustme.CA().cert_pem.write_to_path(authority)
+    document["kafka"] = {"bootstrap_servers": "k:1", "client": {"ssl.ca.location": str(authority)}}
+    path.write_text(json.dumps(document))
+    source = ConfigurationSource(path, {})
+    printed, files = source.fingerprint(), source.read().kafka.files()
+    trustme.CA().cert_pem.write_to_path(authority)
+    os.utime(authority, ns=(1, 1))
+    assert source.fingerprint() != printed
+    assert source.read().kafka.files() != files
+
+
+def test_client_of_redis_connects_with_renewed_credentials() -> None:
+    """From its next connection on."""
+    client = RedisPlan("redis://user@h:6379/0", "old").client()
+    renew_client(client, RedisPlan("redis://user@h:6379/0", "new"))
+    assert client.connection_pool.connection_kwargs["password"] == "new"
+
+
+def test_client_of_kafka_tells_a_login_from_what_a_new_client_needs() -> None:
+    """A new password is told to a consumer that runs; a certificate is not."""
+    client = KafkaClient("k:1", "g", {"sasl.username": "u", "sasl.password": "old"})
+    client.renew({"sasl.username": "u", "sasl.password": "new"}, files=False)
+    assert (client.generation, client.rebirths, client.login) == (1, 0, ("u", "new"))
+    client.renew({"sasl.username": "u", "sasl.password": "new"}, files=True)
+    assert (client.generation, client.rebirths) == (2, 1)
+    client.renew({"sasl.oauthbearer.client.secret": "new"}, files=False)
+    assert (client.generation, client.rebirths, client.login) == (3, 2, None)
 
 
 def test_workers_may_listen_at_addresses_of_their_own(tmp_path: Path, document: dict[str, Any]) -> None:
