@@ -97,6 +97,8 @@ class Checkpoint:
     has begun, and has no end yet; ``snapshot_records`` of it stand behind the position. ``stopped``: after a gap, by
     ``on_gap: stop``. ``command_id``: the last change of position by an operator; ``reason`` is there only in the
     checkpoint that it made. ``anew``: it gave the position up, and the stream begins as one without a checkpoint.
+    ``recent``: the identities of the last events written, the newest last, where the platform gives no positions and
+    another worker reads beside this one.
     """
 
     stream: str
@@ -112,6 +114,7 @@ class Checkpoint:
     command_id: str | None = None
     reason: str | None = None
     anew: bool = False
+    recent: tuple[str, ...] = ()
 
     @property
     def mark(self) -> Mark:
@@ -201,6 +204,16 @@ class Batch:
     snapshot_id: str | None = None
     stopped: bool = False
     move: Move | None = None
+
+
+class Lapse(NamedTuple):
+    """A stretch of the platform's time in which events may have been missed; None: nobody knows."""
+
+    since_ms: int | None
+    until_ms: int | None
+
+
+SOME_TIME = Lapse(None, None)
 
 
 class GapReason(StrEnum):

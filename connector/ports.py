@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from connector.model import Batch, Checkpoint, DesiredState, PositionChange, Target, Token
+from connector.model import Batch, Checkpoint, DesiredState, Lapse, PositionChange, Target, Token
 
 
 class Clock(Protocol):
@@ -59,16 +59,22 @@ class FrameKind(StrEnum):
 
     DATA = "data"  # a whole text or binary message, undecoded
     PONG = "pong"  # an answer to our ping, or a ping (already answered)
+    PROVEN = "proven"  # the platform has shown that it still sends all that was asked for
+    LEAVING = "leaving"  # the platform has told that it will close the connection soon
     OVERSIZE = "oversize"  # larger than max_frame_bytes; the connection is of no further use
     CLOSED = "closed"  # close frame or end of the TCP connection
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """How a connection ended: the peer's close code, or 1006 where there was none (RFC 6455 §7.1.5)."""
+    """How a connection ended: the peer's close code, or 1006 where there was none (RFC 6455 §7.1.5).
+
+    ``lapsed``: it had ceased to bring events before that, since nobody knows when; only what was proven before counts.
+    """
 
     code: int
     reason: str
+    lapsed: bool = False
 
 
 class Connection(Protocol):
@@ -80,7 +86,7 @@ class Connection(Protocol):
         ...
 
     async def receive(self) -> bytes | Closed | FrameKind:
-        """The next message's bytes; ``FrameKind.PONG`` or ``OVERSIZE``; or :class:`Closed`, for ever after.
+        """The next message's bytes, what it tells instead (:class:`FrameKind`), or :class:`Closed`, for ever after.
 
         Answers pings. While it is not called, the socket is not read (TCP back-pressure). Never raises for what the
         network or the peer does.
@@ -88,7 +94,7 @@ class Connection(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Send a ping; a failure shows in :meth:`receive`."""
+        """Ask for a sign of life, and for a proof where there is one; a failure shows in :meth:`receive`."""
         ...
 
     async def pong(self) -> None:
@@ -137,9 +143,10 @@ class Source(Protocol):
         """
         ...
 
-    async def snapshot(self, token: Token) -> Snapshot | None:
+    async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
         """The platform's present state; None where it has none to give. The caller closes it.
 
+        A platform without positions gives what it knows of the lapse, behind position 0.
         Raises :class:`connector.errors.DialError` where the snapshot cannot be had.
         """
         ...

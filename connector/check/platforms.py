@@ -20,7 +20,7 @@ from connector.clock import BootClock
 from connector.core.finding import Finding, fails, ok, skipped
 from connector.core.token_clock import lifetime_s
 from connector.errors import DialError, TokenError
-from connector.model import FailureKind, Token
+from connector.model import SOME_TIME, FailureKind, Token
 from connector.platforms.websocket import SequenceSource
 from connector.ports import Closed
 from connector.settings import PlatformSettings, StreamSettings
@@ -172,7 +172,7 @@ class PlatformCheck:
         title = self._title("snapshot")
         source = SequenceSource(session, plans.wire(self._platform), "")
         try:
-            snapshot = await source.snapshot(token)
+            snapshot = await source.snapshot(token, SOME_TIME)
         except DialError as error:
             return fails(title, str(error), "check snapshot_url, position.field and the client's permissions")
         if snapshot is None:

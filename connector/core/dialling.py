@@ -45,6 +45,23 @@ class Dialling:
         self._hole = HoleState.NONE
         self._out: list[Command] = []
 
+    # ------------------------------------------------------------------ what others may ask
+
+    @property
+    def open_sockets(self) -> int:
+        """How many sockets are open (0 to 2)."""
+        return len(self._open())
+
+    @property
+    def connected(self) -> bool:
+        """Whether events can arrive."""
+        return self._active is not None
+
+    @property
+    def heard_at_s(self) -> float | None:
+        """When the active socket last gave a sign of life; None where there is none yet (a handshake is no sign)."""
+        return None if self._active is None else self._active.heard_at
+
     # ------------------------------------------------------------------ dialling
 
     def _dial(self, now: float, event: str, why: Why) -> None:
@@ -61,7 +78,8 @@ class Dialling:
             self._go(event, State.BACKING_OFF)
             return
         active = self._active
-        cut = active is not None and (self.paused or self._rotation.must_cut(active, self._hole, now))
+        unread = self.paused and self._policy.resumes  # replay covers it
+        cut = active is not None and (unread or self._rotation.must_cut(active, self._hole, now))
         if active is not None and cut:
             reason = "token refresh" if why is Why.ROTATION else "asking again"
             self._let_go(active, now)

@@ -31,29 +31,12 @@ _WAITING = frozenset({State.ROTATION_DUE, State.BACKING_OFF, State.BREAKER_OPEN,
 
 
 class Handover(Dialling):
-    """The state machine of one stream's connection. Every method returns the commands to execute, in order."""
-
-    # ------------------------------------------------------------------ what others may ask
-
-    @property
-    def open_sockets(self) -> int:
-        """How many sockets are open (0 to 2)."""
-        return len(self._open())
-
-    @property
-    def connected(self) -> bool:
-        """Whether events can arrive."""
-        return self._active is not None
-
-    @property
-    def heard_at_s(self) -> float | None:
-        """When the active socket last gave a sign of life; None where there is none yet (a handshake is no sign)."""
-        return None if self._active is None else self._active.heard_at
+    """The state machine of one stream's connection. Every fact returns the commands to execute, in order."""
 
     def deadline(self) -> float | None:
         """When :meth:`tick` has something to do."""
         instants = [self._due] if self.state in _WAITING else []
-        if self.state is State.OVERLAP:
+        if self.state is State.OVERLAP and not self.paused:
             instants.append(overlap_deadline(*self._pair()))
         instants += [s.deadline(self._policy, read=not self.paused) for s in self._open()]
         return min((at for at in instants if at < inf), default=None)
@@ -85,7 +68,7 @@ class Handover(Dialling):
                 how = "sequential" if new.sequential else "old_closed"
                 self._rotated(new, how, 0.0, now)
             self._settle(now, "opened")
-        elif self.paused:
+        elif self.paused and self._policy.resumes:
             self._promote(now, "opened")
         else:
             self._go("opened", State.OVERLAP)
@@ -155,10 +138,20 @@ class Handover(Dialling):
                     self._out.append(Silent(socket))
         return self._take()
 
+    def leaving(self, socket: int, now: float) -> list[Command]:
+        """The platform will close a socket soon: another takes its place before."""
+        active = self._active
+        if active is not None and active.id == socket:
+            active.leaving = True
+            if self.state is State.LIVE:
+                self._due = self._earliest(now, Why.ROTATION)
+                self._go("leaving", State.ROTATION_DUE)
+        return self._take()
+
     def pause(self, now: float) -> list[Command]:
         """The sockets are not read any more (back-pressure)."""
         self.paused = True
-        if self.state is State.OVERLAP:
+        if self.state is State.OVERLAP and self._policy.resumes:
             self._promote(now, "paused")
         return self._take()
 
@@ -197,10 +190,14 @@ class Handover(Dialling):
     def _rotate(self, now: float) -> None:
         """A second socket is due: for a newer token, or because of a hole."""
         why = self._purpose(now)
-        if why is Why.PROBE and self._hole is not HoleState.PROBE and self._credential.usable(now) is not None:
+        if why is Why.PROBE and not self._wanted(now):
             self._settle(now, "resolved")
         else:
             self._dial(now, "due", why)
+
+    def _wanted(self, now: float) -> bool:
+        """Whether a second socket with the same token would be of use, or nobody can tell before there is a token."""
+        return self._hole is HoleState.PROBE or self._only().leaving or self._credential.usable(now) is None
 
     def _purpose(self, now: float) -> Why:
         """What a second socket would be for."""
@@ -225,8 +222,10 @@ class Handover(Dialling):
         self._go(event, State.ROTATION_DUE)
 
     def _judge_overlap(self, now: float) -> None:
+        if self.paused:
+            return  # unread sockets show nothing
         new, old = self._pair()
-        end = judge_overlap(new, old, self._hole, now)
+        end = judge_overlap(new, old, self._hole, now, resumes=self._policy.resumes)
         if end == "new_silent":
             self._out.append(Close(new.id, CLOSE_NORMAL, "silent"))
             self._other = None
@@ -253,7 +252,7 @@ class Handover(Dialling):
     def _settle(self, now: float, event: str) -> None:
         """One socket is open: live, or due for a rotation if a newer token is staged."""
         self._rotation.settled()
-        if self._purpose(now) is Why.ROTATION:
+        if self._purpose(now) is Why.ROTATION or self._only().leaving:
             self._rotation_due(now, event)
         else:
             self._go(event, State.LIVE)

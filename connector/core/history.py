@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Generic
 
 from connector.core.holes import Holes
-from connector.core.steps import Deliver, GapFound, Item, Unreadable
+from connector.core.steps import Deliver, GapFound, Item, Step
 from connector.core.unreadables import Unreadables
-from connector.model import Checkpoint, Gap, GapReason
+from connector.model import SOME_TIME, Checkpoint, Gap, GapReason, Lapse
 
 
 class History(Generic[Item]):
@@ -25,9 +25,9 @@ class History(Generic[Item]):
         self._holes: Holes[Item] = Holes(hold_limit)
         self._unread: Unreadables[Item] = Unreadables(checkpoint.dead_letters)
         self._unread_due: float | None = None
-        self._steps: list[Deliver[Item] | Unreadable[Item] | GapFound] = []
+        self._steps: list[Step[Item]] = []
 
-    def take(self) -> list[Deliver[Item] | Unreadable[Item] | GapFound]:
+    def take(self) -> list[Step[Item]]:
         """What has become due, in order."""
         steps, self._steps = self._steps, []
         return steps
@@ -94,7 +94,7 @@ class History(Generic[Item]):
         """The first position that nothing accounts for."""
         return (self.high or 0) + self._unread.covered + 1
 
-    def _begin_epoch(self, reason: GapReason, first: Deliver[Item] | None) -> None:
+    def _begin_epoch(self, reason: GapReason, first: Deliver[Item] | None, lapse: Lapse = SOME_TIME) -> None:
         """Account for all that is there, then for a new sequence from its first event on; None: from any."""
         while self._holes:
             self._close_hole()
@@ -102,8 +102,8 @@ class History(Generic[Item]):
         self._unread.passed()
         self.epoch += 1
         begin, end = (1, first.position - 1) if first is not None and first.position > 1 else (None, None)
-        time_ms = None if first is None else first.time_ms
-        self._steps.append(GapFound(Gap(self.epoch, begin, end, self.max_time_ms, time_ms, reason)))
+        since_ms, until_ms = (self.max_time_ms, first.time_ms) if first is not None else lapse
+        self._steps.append(GapFound(Gap(self.epoch, begin, end, since_ms, until_ms, reason)))
         self.high = None
         if first is not None:
             self._accept(first, covered=0)

@@ -25,7 +25,7 @@ from connector.core.holes import Held
 from connector.core.lies import Lies
 from connector.core.steps import Deliver, GapFound, HoleState, Item, Unreadable, Verdict
 from connector.core.views import View, Views
-from connector.model import Checkpoint, GapReason
+from connector.model import Checkpoint, GapReason, Lapse
 
 __all__ = ["Deliver", "GapFound", "HoleState", "Ledger", "Unreadable", "Verdict"]
 
@@ -146,9 +146,9 @@ class Ledger(History[Item]):
         self._settle()
         return True
 
-    def lost_track(self) -> None:
+    def lost_track(self, lapse: Lapse) -> None:
         """The stream broke and cannot be resumed: what was missed cannot be named. A new epoch begins anywhere."""
-        self._begin_epoch(GapReason.NO_RESUME, None)
+        self._begin_epoch(GapReason.NO_RESUME, None, lapse)
         self._settle()
 
     # ------------------------------------------------------------------ events

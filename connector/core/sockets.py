@@ -12,6 +12,8 @@ from connector.model import Token, Trouble
 
 OVERLAP_MAX_S = 2.0
 QUIET_MAX_S = 1.0
+SETTLE_MAX_S = 1.0
+"""So long two sockets stay together where nothing is replayed: the old one may still bring what was before the new."""
 SILENCE_MAX_S = 10.0
 """A socket that was asked for what is missing and shows nothing for so long, although it lives, has nothing to show: as
 long as a platform may take for a handshake. Less where tokens live so short that no socket gets as old."""
@@ -30,7 +32,7 @@ class Socket:
     ``replaces``: the generation of the socket whose place it is to take; ``sequential``: that one was closed before the
     dial. ``heard_at``: when the peer last gave a sign of life, the handshake not counted; ``event_at``: when it last
     brought something. Silence counts from ``watched_from`` at the earliest. ``silent_s``: how long it has brought
-    nothing although it lives.
+    nothing although it lives. ``leaving``: the platform will close it soon.
     """
 
     id: int
@@ -45,6 +47,7 @@ class Socket:
     ping_at: float = 0.0
     sent_at: float = 0.0
     silent_s: float = 0.0
+    leaving: bool = False
     advanced: bool = False
     caught_up: bool = False
 
@@ -143,18 +146,19 @@ def ending(code: int, reason: str) -> Trouble:
 
 def overlap_deadline(new: Socket, old: Socket) -> float:
     """When an overlap ends whatever happened; earlier where nothing has happened on the old socket."""
-    since, buffer_s = new.opened_at or 0.0, new.token.buffer_s
+    since, buffer_s = new.watched_from, new.token.buffer_s
     if old.delivers_since(new):
         return since + min(OVERLAP_MAX_S, buffer_s / 2)
     return since + min(QUIET_MAX_S, buffer_s / 8)
 
 
-def judge_overlap(new: Socket, old: Socket, hole: HoleState, now: float) -> str | None:
+def judge_overlap(new: Socket, old: Socket, hole: HoleState, now: float, *, resumes: bool = True) -> str | None:
     """The input that ends the overlap, or None: ``new_silent`` keeps the old socket, any other promotes the new.
 
     Where the old delivers and a hole waits, the new one may be the one that skipped it: the old is kept.
     """
-    if new.caught_up:
+    settled = resumes or now >= new.watched_from + min(SETTLE_MAX_S, new.token.buffer_s / 4)
+    if new.caught_up and settled:
         return "caught_up"
     if now < overlap_deadline(new, old):
         return None

@@ -12,6 +12,9 @@ from enum import StrEnum
 from connector.core.reconnect import NetworkPolicy
 from connector.model import Token, Trouble
 
+TOKEN_REVOKED = 4001
+"""The close code of a connection whose platform told in words that its token is dead."""
+
 
 class State(StrEnum):
     """Where a stream's connection stands."""
@@ -51,6 +54,7 @@ TRANSITIONS: dict[State, dict[str, tuple[State, ...]]] = {
     _S.LIVE: {
         "token": (_S.ROTATION_DUE,),
         "suspected": (_S.ROTATION_DUE,),
+        "leaving": (_S.ROTATION_DUE,),
         "expired": (_S.AWAITING_TOKEN, _S.REFUSED),
         "dropped": (_S.BACKING_OFF, _S.BREAKER_OPEN),
     },
@@ -87,11 +91,15 @@ from this table."""
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a platform's and the worker's configuration say about connections."""
+    """What a platform's and the worker's configuration say about connections.
+
+    ``resumes``: a socket brings what was before it too, so that what is closed unread is not lost.
+    """
 
     network: NetworkPolicy = field(default_factory=NetworkPolicy)
     expired_codes: frozenset[int] = frozenset({1008, 4001})
     overlap: bool = True
+    resumes: bool = True
     reissue_revokes: bool = False
     jitter_s: tuple[float, float] = (0.05, 0.1)
     ping_s: float = 20.0

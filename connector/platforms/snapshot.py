@@ -18,7 +18,7 @@ import orjson
 
 from connector.core.pointer import compile_pointer
 
-_IN_MEMORY_BYTES = 16 * 1024 * 1024
+IN_MEMORY_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -59,18 +59,19 @@ class SpooledSnapshot:
 
 async def read_snapshot(content: aiohttp.StreamReader, position_field: str) -> SpooledSnapshot:
     """Spool a body and read it. Raises ``ValueError`` where it is not a snapshot, and what the network raises."""
-    spool: Spool = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the snapshot
+    spool: Spool = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the snapshot
     try:
         async for chunk in content.iter_chunked(_CHUNK_BYTES):
             spool.write(chunk)
-        return await asyncio.to_thread(_parse, spool, position_field)
+        return await asyncio.to_thread(parse, spool, position_field)
     except BaseException:
         spool.close()
         raise
 
 
-def _parse(spool: Spool, position_field: str) -> SpooledSnapshot:
-    if spool.tell() > _IN_MEMORY_BYTES:
+def parse(spool: Spool, position_field: str) -> SpooledSnapshot:
+    """Read what was spooled. Raises ``ValueError`` where it is not a snapshot."""
+    if spool.tell() > IN_MEMORY_BYTES:
         spool.flush()
         return SpooledSnapshot(spool, mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ), position_field)
     spool.seek(0)

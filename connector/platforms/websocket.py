@@ -20,7 +20,7 @@ from yarl import URL
 from connector.core.http_fields import read_retry_after
 from connector.errors import DialError
 from connector.http_errors import cause_of, explain
-from connector.model import DialFailure, FailureKind, Token
+from connector.model import DialFailure, FailureKind, Lapse, Token
 from connector.platforms.snapshot import read_snapshot
 from connector.ports import Closed, Connection, FrameKind, Snapshot
 
@@ -78,6 +78,10 @@ class WebSocketConnection:
         """See :meth:`connector.ports.Connection.pong`."""
         await self._send(self._socket.pong())
 
+    async def send_text(self, text: bytes) -> None:
+        """Send a message; a failure shows in :meth:`receive`."""
+        await self._send(self._socket.send_str(text.decode()))
+
     async def _send(self, sending: Awaitable[None]) -> None:
         try:
             await sending
@@ -95,6 +99,31 @@ class WebSocketConnection:
     def _end(self, code: int, reason: str) -> Closed:
         self._ended = Closed(code, reason)
         return self._ended
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """How a WebSocket is opened."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    max_frame_bytes: int
+    proxy: str | None = field(repr=False)
+    compression: bool
+
+    async def open(self, session: aiohttp.ClientSession, url: URL) -> WebSocketConnection:
+        """Raises what aiohttp raises: the caller knows what the URL may tell."""
+        socket = await session.ws_connect(
+            url,
+            headers=self.headers,
+            autoclose=False,
+            autoping=False,
+            heartbeat=None,
+            max_msg_size=self.max_frame_bytes,
+            decode_text=False,
+            proxy=self.proxy,
+            compress=_LARGEST_WINDOW_BITS if self.compression else 0,
+        )
+        return WebSocketConnection(socket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +155,16 @@ class SequenceSource:
         url = self._url
         if position is not None:
             url = url.update_query({self._platform.position_parameter: str(position)})
+        platform = self._platform
+        handshake = Handshake(
+            self._headers(token), platform.max_frame_bytes, platform.stream_proxy, compression=platform.compression
+        )
         try:
             async with asyncio.timeout(timeout_s):
-                socket = await self._session.ws_connect(
-                    url,
-                    headers=self._headers(token),
-                    autoclose=False,
-                    autoping=False,
-                    heartbeat=None,
-                    max_msg_size=self._platform.max_frame_bytes,
-                    decode_text=False,
-                    proxy=self._platform.stream_proxy,
-                    compress=_LARGEST_WINDOW_BITS if self._platform.compression else 0,
-                )
+                return await handshake.open(self._session, url)
         except aiohttp.WSServerHandshakeError as error:
             failure = refusal(error.status, error.message, error.headers)
-            if position is not None and error.status == self._platform.expired_position_status:
+            if position is not None and error.status == platform.expired_position_status:
                 failure = replace(failure, kind=FailureKind.EXPIRED_POSITION)
             raise DialError(failure) from error
         except TimeoutError as error:
@@ -150,9 +173,8 @@ class SequenceSource:
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
             detail = explain(error, str(self._url.with_query(None)), "stream_url")
             raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
-        return WebSocketConnection(socket)
 
-    async def snapshot(self, token: Token) -> Snapshot | None:
+    async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:  # noqa: ARG002 - a state is whole
         """See :meth:`connector.ports.Source.snapshot`."""
         url = self._platform.snapshot_url
         if url is None:

@@ -9,51 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from connector import telemetry
 from connector.core.handover import CLOSE_NORMAL, Handover
-from connector.core.ledger import HoleState
 from connector.core.states import Close, Command, Dial, Ping, Pong, ReportDead, Rotated, Setback, Silent, State, Why
+from connector.core.steps import HoleState
 from connector.errors import DialError
 from connector.model import FailureKind, Token
 from connector.ports import Closed, Connection, FrameKind
 from connector.stream.parts import Parts, StreamPlan
+from connector.stream.reader import Reader
 
 _SEQUENTIAL_S = 0.3  # a socket left unread by back-pressure may not hear the peer's answer to its close
 _TOO_BIG = Closed(1009, "frame too large")
-
-
-class Reader(Protocol):
-    """What a connection needs of its pipeline."""
-
-    def dialling(self, socket: int) -> int | None:
-        """A socket is about to be opened; returns the position it resumes at, the newest there is."""
-        ...
-
-    def frame(self, socket: int, frame: bytes) -> None:
-        """A message arrived."""
-        ...
-
-    def position_refused(self) -> None:
-        """The platform says that it no longer has the position: the next dial asks for its present."""
-        ...
-
-    def oversize(self, socket: int) -> None:
-        """A message was too large to be read; the socket ends with it."""
-        ...
-
-    def silent(self, socket: int) -> None:
-        """A socket will not show what is missing."""
-        ...
-
-    def closed(self, socket: int) -> None:
-        """A socket, or its dial, has ended: nothing more comes from it."""
-        ...
-
-    def hole(self) -> HoleState:
-        """What the ledger knows of the first hole, now."""
-        ...
 
 
 @dataclass(slots=True)
@@ -160,6 +128,7 @@ class StreamConnection:
             return
         self._sockets[dial.socket].connection = connection
         self._trace.opened(connection.traceparent)
+        self._reader.opened(dial.socket)
         self._execute(self._handover.opened(dial.socket, self._now()))
         await self._read(dial.socket, connection)
 
@@ -186,13 +155,24 @@ class StreamConnection:
             message = await connection.receive()
             if live is not self._sockets.get(socket):
                 return  # we let go of it
-            if type(message) is bytes:
+            if isinstance(message, bytes):
                 self._reader.frame(socket, message)
-            elif message is FrameKind.PONG:
-                self._execute(self._handover.heard(socket, self._now()))
-            else:
-                self._ended(socket, message if isinstance(message, Closed) else _TOO_BIG)
+            elif isinstance(message, Closed):
+                self._ended(socket, message)
                 return
+            elif message is FrameKind.OVERSIZE:
+                self._ended(socket, _TOO_BIG)
+                return
+            else:
+                self._told_by(socket, message)
+
+    def _told_by(self, socket: int, kind: FrameKind) -> None:
+        """The platform says something of the connection itself."""
+        self._execute(self._handover.heard(socket, self._now()))
+        if kind is FrameKind.PROVEN:
+            self._reader.proven(socket)
+        elif kind is FrameKind.LEAVING:
+            self._execute(self._handover.leaving(socket, self._now()))
 
     def _ended(self, socket: int, end: Closed) -> None:
         """The peer closed, or the network did."""
@@ -201,7 +181,7 @@ class StreamConnection:
         elif end.code == self._expired_position_code:
             self._reader.position_refused()
         live = self._sockets.pop(socket, None)
-        self._reader.closed(socket)
+        self._reader.closed(socket, lapsed=end.lapsed)
         self._observe(telemetry.SocketClosed(self._name, socket, end.code, end.reason, "peer"))
         if live is not None and live.connection is not None:
             self._shared.spawn(live.connection.close(CLOSE_NORMAL, ""))

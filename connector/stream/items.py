@@ -7,6 +7,11 @@ import msgspec
 from connector.core.dead_letter import sha256
 from connector.core.frames import Unread
 from connector.core.instants import Moment
+from connector.core.ledger import Ledger
+from connector.core.recent import Recent
+from connector.core.steps import EventLedger
+from connector.model import Checkpoint
+from connector.stream.parts import Parts, StreamPlan
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -20,3 +25,19 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 def digest(item: Item | Unread) -> str:
     """The hash that tells whether two items are the same bytes."""
     return sha256(item.raw)
+
+
+def ledger_of(plan: StreamPlan, parts: Parts, checkpoint: Checkpoint) -> EventLedger[Item | Unread]:
+    """The ledger that fits the platform: by the positions that it gives, or by what its events carry."""
+    identity = plan.identity
+    if identity is None:
+        return Ledger(checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events, digest=digest)
+
+    def carried(item: Item | Unread) -> str:
+        return identity(item.document) if isinstance(item, Item) else sha256(item.raw)
+
+    def key(item: Item | Unread) -> str | bytes:
+        return parts.envelope.key(item.document) if isinstance(item, Item) else parts.envelope.identity.stream
+
+    now = parts.shared.clock.now()
+    return Recent(checkpoint, identity=carried, key=key, now=now, hold_limit=plan.buffer_events)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from connector import telemetry
 from connector.core.envelope import Envelope
-from connector.core.frames import FrameReader
+from connector.core.frames import Event, Unread
 from connector.core.pointer import Lookup
 from connector.core.states import Policy
 from connector.model import TopicLimits
@@ -18,11 +19,21 @@ from connector.ports import Clock, Sink, Source, TokenSource
 from connector.stream.buffer import WorkerBuffer
 
 
+class Frames(Protocol):
+    """Reads a platform's messages."""
+
+    def read(self, frame: bytes) -> Sequence[Event | Unread]:
+        """The items in a message, in order. Never raises for what a platform sends."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """What the configuration says about one stream.
 
     ``start``: ``earliest``, ``latest``, ``snapshot`` or a position. ``on_gap``: ``snapshot``, ``continue`` or ``stop``.
+    ``identity``: what tells an event's deliveries from other events, by its document, where it has no position.
+    ``quiet_s``: how often a quiet stream says that it is complete; None: never.
     """
 
     name: str
@@ -33,6 +44,8 @@ class StreamPlan:
     resumes: bool
     policy: Policy
     event_time: Lookup
+    identity: Callable[[object], str] | None = None
+    quiet_s: float | None = None
     expired_position_code: int | None = None
     snapshot_patience_s: float = 300.0
     buffer_events: int = 5000
@@ -62,7 +75,7 @@ class Parts:
     """What is a stream's own."""
 
     source: Source
-    frames: FrameReader
+    frames: Frames
     envelope: Envelope
     tokens: TokenSource
     sink: Sink

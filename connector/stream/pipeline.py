@@ -17,12 +17,13 @@ from connector.core.dead_letter import sha256
 from connector.core.envelope import IMPLAUSIBLE_MS, UNFIT
 from connector.core.frames import Event, Unread
 from connector.core.instants import read_time
-from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
-from connector.model import Checkpoint
-from connector.stream.anchor import first_checkpoint
+from connector.core.steps import Deliver, EventLedger, GapFound, HoleState, Unreadable, Verdict
+from connector.model import Checkpoint, Lapse
+from connector.stream.anchor import Anchor
 from connector.stream.connection import StreamConnection
+from connector.stream.continuity import Continuity
 from connector.stream.gaps import Gaps
-from connector.stream.items import Item, digest
+from connector.stream.items import Item, ledger_of
 from connector.stream.outbox import Outbox
 from connector.stream.parts import Parts, StreamPlan
 from connector.stream.quiet import QuietWatch
@@ -38,8 +39,7 @@ class StreamPipeline:
         self._outbox = Outbox(plan, parts, parts.shared.guarded(self._consider_reading))
         self._gaps = Gaps(plan, parts, self._outbox, self._halt)
         self._quiet = QuietWatch(plan, parts, self._whole_until, self._outbox.complete)
-        self._anchoring: asyncio.Task[None] | None = None
-        self._anchored: asyncio.Future[Checkpoint] | None = None
+        self._anchor = Anchor(plan, parts, self._outbox, self._go_on)
         self._continues = False
         self._timer: asyncio.TimerHandle | None = None
         self._guarded_hand_over = parts.shared.guarded(self._hand_over)
@@ -48,9 +48,8 @@ class StreamPipeline:
     def _begin(self, checkpoint: Checkpoint) -> None:
         """A ledger and sockets that go on from the checkpoint."""
         plan = self.plan
-        self._ledger: Ledger[Item | Unread] = Ledger(
-            checkpoint, contiguous=plan.contiguous, hold_limit=plan.buffer_events, digest=digest
-        )
+        self._ledger: EventLedger[Item | Unread] = ledger_of(plan, self._parts, checkpoint)
+        self._continuity = Continuity(plan, self._parts, checkpoint, broken=self._continues)
         self.connection = StreamConnection(plan, self._parts, self)
         self._outbox.start(checkpoint)
         self._hole = HoleState.NONE
@@ -68,7 +67,7 @@ class StreamPipeline:
         """Go on from a checkpoint; None: the stream is new, and its first commit says where it begins."""
         self._outbox.incarnation = incarnation
         if checkpoint is None or checkpoint.anew:
-            self._anchoring = self._parts.shared.spawn(self._anchor())
+            self._anchor.start()
             return
         self._continues = True
         self._go_on(checkpoint)
@@ -78,7 +77,7 @@ class StreamPipeline:
         self.connection.start()
         self._quiet.start()
         if checkpoint.snapshot_id is not None:
-            self._gaps.rebuild.resume()
+            self._gaps.rebuild.resume(Lapse(checkpoint.complete_until_ms, None))
 
     def _halt(self) -> None:
         """By ``on_gap: stop``: nothing more is read until an operator lets the stream go on."""
@@ -94,9 +93,7 @@ class StreamPipeline:
 
     def abandon(self, reason: str) -> None:
         """Close the sockets; what was read and not handed over counts as not read."""
-        if self._anchoring is not None:
-            self._anchoring.cancel()
-            self._anchoring = None
+        self._anchor.stop()
         self._touched.clear()
         self._quiet.stop()
         self._gaps.rebuild.stop()
@@ -113,42 +110,44 @@ class StreamPipeline:
 
     def committed(self, checkpoint: Checkpoint, entries: int, size_bytes: int) -> None:
         """Room again: a transaction committed."""
-        if self._anchored is not None and not self._anchored.done() and not checkpoint.anew:
-            self._anchored.set_result(checkpoint)
+        self._anchor.committed(checkpoint)
         self._outbox.committed(entries, size_bytes)
         self._gaps.rebuild.committed()
         self._consider_reading()
 
-    async def _anchor(self) -> None:
-        """Commit where a new stream begins before anything is read (KAFKA.md 11), then go on from there."""
-        first = await first_checkpoint(self.plan, self._parts)
-        self._anchored = asyncio.get_running_loop().create_future()
-        self._outbox.begin(first)
-        checkpoint = await self._anchored
-        self._anchoring = None
-        self._go_on(checkpoint)
-
     # ------------------------------------------------------------------ for the connection
 
     def dialling(self, socket: int) -> int | None:
-        """See :class:`connector.stream.connection.Reader`."""
+        """See :class:`connector.stream.reader.Reader`."""
         position = self._ledger.high if self.plan.resumes else None
-        if position is None and self._continues and not self.connection.connected:
-            self._tell_time()
-            self._ledger.lost_track()
-            self._deliver_due(None)
-            self._submit()
-        self._continues = True
         self._ledger.opened(socket, position)
         refused, self._position_refused = self._position_refused, False
         return None if refused else position
 
+    def opened(self, socket: int) -> None:
+        """See :class:`connector.stream.reader.Reader`."""
+        self._missed(self._continuity.opened(socket))
+
+    def proven(self, socket: int) -> None:
+        """See :class:`connector.stream.reader.Reader`."""
+        self._continuity.proven(socket)
+
+    def _missed(self, lapse: Lapse | None) -> None:
+        """What no socket brought is a gap, unless the platform replays it."""
+        if lapse is None or (self.plan.resumes and self._ledger.high is not None):
+            return
+        self._hand_over()
+        self._tell_time()
+        self._ledger.lost_track(lapse)
+        self._deliver_due(None)
+        self._submit()
+
     def position_refused(self) -> None:
-        """See :class:`connector.stream.connection.Reader`."""
+        """See :class:`connector.stream.reader.Reader`."""
         self._position_refused = True
 
     def oversize(self, socket: int) -> None:
-        """See :class:`connector.stream.connection.Reader`."""
+        """See :class:`connector.stream.reader.Reader`."""
         again, self._oversize_at = self._oversize_at == self._ledger.high, self._ledger.high
         if again and self._ledger.skip_oversize(socket):
             self._tell_time()
@@ -156,16 +155,20 @@ class StreamPipeline:
             self._submit()
 
     def silent(self, socket: int) -> None:
-        """See :class:`connector.stream.connection.Reader`."""
+        """See :class:`connector.stream.reader.Reader`."""
         self._ledger.silent(socket)
 
-    def closed(self, socket: int) -> None:
-        """See :class:`connector.stream.connection.Reader`."""
+    def closed(self, socket: int, *, lapsed: bool = False) -> None:
+        """See :class:`connector.stream.reader.Reader`."""
         self._hand_over()
+        self._tell_time()
         self._ledger.closed(socket)
+        self._deliver_due(None)
+        self._submit()
+        self._missed(self._continuity.closed(socket, self._ledger.max_time_ms, lapsed=lapsed))
 
     def hole(self) -> HoleState:
-        """See :class:`connector.stream.connection.Reader`."""
+        """See :class:`connector.stream.reader.Reader`."""
         self._tell_time()
         hole = self._judge_hole()
         self._submit()
@@ -258,9 +261,9 @@ class StreamPipeline:
         self._hand_over()
 
     def _whole_until(self) -> float | None:
-        """When the platform last showed that it lives, while nothing is missing and nothing is kept back."""
+        """When the platform last showed that it brings all, while nothing is missing and nothing is kept back."""
         whole = self._hole is HoleState.NONE and self._ledger.high is not None and self.connection.reading
-        return self.connection.heard_at_s if whole else None
+        return self._continuity.whole_until_s(self.connection.heard_at_s) if whole else None
 
     def _judge_hole(self) -> HoleState:
         """What the first hole is; one that is proven becomes a gap record."""

@@ -11,7 +11,7 @@ _MARGIN_S = 1.0
 
 
 class QuietWatch:
-    """Every quarter of the retention without an event, ``complete`` is told until when nothing is missing.
+    """Every ``plan.quiet_s`` without an event, ``complete`` is told until when nothing is missing.
 
     That is the last sign of life of the socket: what the platform sent before it, TCP has delivered.
     """
@@ -24,8 +24,7 @@ class QuietWatch:
         complete: Callable[[int], None],
     ) -> None:
         """``heard_at_s``: the last sign of life, None where the stream is not live and whole."""
-        retention_s = plan.policy.network.retention_s
-        self._every_s = None if retention_s is None else retention_s / 4
+        self._every_s = plan.quiet_s
         self._parts = parts
         self._heard_at_s = heard_at_s
         self._complete = complete

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from connector import telemetry
 from connector.core.envelope import settled
 from connector.core.snapshot import SnapshotRecords
-from connector.model import Entry, Gap, TopicLimits
+from connector.model import SOME_TIME, Entry, Gap, Lapse, TopicLimits
 from connector.ports import Snapshot
 from connector.stream.anchor import DUE, fetch_snapshot
 from connector.stream.outbox import Outbox, Place
@@ -45,6 +45,7 @@ class Rebuild:
         self._gaps: list[_Marked] = []
         self._task: asyncio.Task[None] | None = None
         self._owed = False
+        self._lapse = SOME_TIME
         self._patient_until = 0.0
         self._walled = False
         self._placing: tuple[Place, str] | None = None
@@ -71,9 +72,10 @@ class Rebuild:
         outbox.add(entry)
         self._gaps.append(_Marked(entry, gap))
 
-    def resume(self) -> None:
+    def resume(self, lapse: Lapse) -> None:
         """The checkpoint says that a snapshot is due, or was begun and not ended."""
         self._owed = True
+        self._lapse = lapse
         self._start()
 
     def stop(self) -> None:
@@ -125,13 +127,24 @@ class Rebuild:
     async def _fetch(self) -> Snapshot | None:
         """Behind a wall only for so long; without one nothing waits for it."""
         if not self._walled:
-            return await fetch_snapshot(self._plan, self._parts, None)
+            return await fetch_snapshot(self._plan, self._parts, None, self._lapse)
         left_s = max(0.0, self._patient_until - self._parts.shared.clock.now())
         try:
             async with asyncio.timeout(left_s):  # a token may not come either
-                return await fetch_snapshot(self._plan, self._parts, left_s)
+                return await fetch_snapshot(self._plan, self._parts, left_s, self._missed())
         except TimeoutError:
             return None
+
+    def _missed(self) -> Lapse:
+        """The time that all gaps take which a snapshot is to make good, one that was owed before too."""
+        lapses = [Lapse(m.gap.first_time_ms, m.gap.last_time_ms) for m in self._gaps]
+        if self._owed:
+            lapses.append(self._lapse)
+        begins, ends = [lapse.since_ms for lapse in lapses], [lapse.until_ms for lapse in lapses]
+        return Lapse(
+            min((ms for ms in begins if ms is not None), default=None),
+            None if None in ends else max((ms for ms in ends if ms is not None), default=None),
+        )
 
     async def _place(self, snapshot: Snapshot) -> None:
         """Write a snapshot behind the events that it holds; gaps behind it want another one."""

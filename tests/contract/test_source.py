@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from connector.errors import DialError
-from connector.model import FailureKind, Token
+from connector.model import SOME_TIME, FailureKind, Token
 from connector.platforms.websocket import SequencePlatform, SequenceSource
 from connector.ports import Closed, Connection, FrameKind, Source
 from connector.simulator import Simulator, SimulatorSettings
@@ -120,13 +120,13 @@ async def test_dead_token_is_a_dial_error(site: Site) -> None:
         await site.dial(1)
     assert caught.value.failure.kind is FailureKind.UNAUTHORIZED
     with pytest.raises(DialError) as caught:
-        await site.source.snapshot(site.token)
+        await site.source.snapshot(site.token, SOME_TIME)
     assert caught.value.failure.kind is FailureKind.UNAUTHORIZED
 
 
 async def test_snapshot_is_whole(site: Site) -> None:
     """A position, a time, as many conversations as it says, byte for byte; closing it twice is no fault."""
-    snapshot = await asyncio.wait_for(site.source.snapshot(site.token), WAIT_S)
+    snapshot = await asyncio.wait_for(site.source.snapshot(site.token, SOME_TIME), WAIT_S)
     assert snapshot is not None
     assert snapshot.position == BACKLOG
     assert isinstance(snapshot.as_of_ms, int)

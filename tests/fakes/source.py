@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from connector.errors import DialError
-from connector.model import DialFailure, FailureKind, Token
+from connector.model import SOME_TIME, DialFailure, FailureKind, Lapse, Token
 from connector.ports import Closed, FrameKind
 
 
@@ -85,6 +85,7 @@ class FakeSource:
         self.refusals: list[DialFailure] = []
         self.snapshots: asyncio.Queue[FakeSnapshot | DialFailure | None] = asyncio.Queue()
         self.waiting_for_snapshot = False
+        self.lapse = SOME_TIME
         self.ponged = 0
         self._dead: set[int] = set()
         self._news = asyncio.Event()
@@ -111,9 +112,10 @@ class FakeSource:
         self.connections.append(connection)
         return connection
 
-    async def snapshot(self, token: Token) -> FakeSnapshot | None:
+    async def snapshot(self, token: Token, lapse: Lapse) -> FakeSnapshot | None:
         """See :meth:`connector.ports.Source.snapshot`."""
         self._check(token)
+        self.lapse = lapse
         self.waiting_for_snapshot = True
         try:
             found = await self.snapshots.get()

@@ -33,7 +33,7 @@ _FAILURES = {
 _CODES = {"dropped": 1006, "expires": 1008, "leaves": 1001}
 _AWHILE_S = {"soon": 0.3, "second": 1.0, "later": 3.0, "minute": 60.0, "hour": 3600.0}
 """Without a tick: the caller's timer is late."""
-_ARRIVALS = {"event", "new_event", "new_duplicate", "caught_up", "pong"}
+_ARRIVALS = {"event", "leaving", "new_event", "new_duplicate", "caught_up", "pong"}
 _HOLES = {"whole": HoleState.NONE, "waiting": HoleState.WAIT, "suspected": HoleState.PROBE}
 
 
@@ -109,6 +109,8 @@ class Story:
     def _arrives(self, word: str) -> list[Command]:
         machine = self.handover
         socket = self.open[-1] if word in {"new_event", "new_duplicate", "caught_up"} else self.open[0]
+        if word == "leaving":
+            return machine.leaving(socket, self.now)
         if word == "pong":
             return machine.heard(socket, self.now)
         fresh, hole = word != "new_duplicate", machine._hole  # noqa: SLF001 - what it was told last

@@ -43,6 +43,7 @@ ROWS = {
     "token fails403": "dialing forbidden refused",
     "token opened newer": "live token rotation_due",
     "token opened suspected": "live suspected rotation_due",
+    "token opened leaving": "live leaving rotation_due",
     "token opened expires": "live expired awaiting_token",
     "token fails403 due opened expires": "live expired refused",
     "token opened dropped": "live dropped backing_off",

@@ -6,7 +6,7 @@ import pytest
 
 from connector.core.ledger import PATIENCE_S, Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
 from connector.core.unreadables import REMEMBERED
-from connector.model import Checkpoint, DeadLetterId, Gap, GapReason
+from connector.model import SOME_TIME, Checkpoint, DeadLetterId, Gap, GapReason
 
 FRESH, DUPLICATE, DEFERRED = Verdict.FRESH, Verdict.DUPLICATE, Verdict.DEFERRED
 
@@ -656,7 +656,7 @@ def test_lost_track() -> None:
     desk = Desk()
     desk.shows("1 ?a 4")
     desk.ledger.closed(1)
-    desk.ledger.lost_track()
+    desk.ledger.lost_track(SOME_TIME)
     assert desk.due() == ["?a", "gap 2-3 jump", "4", "gap None-None no_resume"]
     assert (desk.ledger.epoch, desk.ledger.high) == (1, None)
     desk.ledger.opened(2, None)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from connector import telemetry
-from connector.model import Checkpoint, DialFailure, FailureKind, Gap, GapReason
+from connector.model import SOME_TIME, Checkpoint, DialFailure, FailureKind, Gap, GapReason
 from connector.stream.outbox import Outbox
 from connector.stream.rebuild import Rebuild
 from tests.fakes.parts import STREAM, FakeParts
@@ -219,7 +219,7 @@ async def test_snapshot_of_a_sequence_that_is_over_is_not_used() -> None:
 async def test_resumed_snapshot_holds_nothing_back() -> None:
     """Events pass while it is asked for, for as long as it takes; its records follow those that are there."""
     site = Site(Checkpoint(STREAM, position=10, snapshot_id="old", snapshot_records=500))
-    site.rebuild.resume()
+    site.rebuild.resume(SOME_TIME)
     await site.settle()
     for _ in range(20):
         await site.give(_NO)
@@ -235,7 +235,7 @@ async def test_resumed_snapshot_holds_nothing_back() -> None:
 async def test_gap_while_a_snapshot_is_resumed_has_one_that_was_asked_for_later() -> None:
     """The one that was under way may lack what is missing."""
     site = Site(Checkpoint(STREAM, position=10, snapshot_id="old"))
-    site.rebuild.resume()
+    site.rebuild.resume(SOME_TIME)
     await site.settle()
     site.events(11)
     site.gap(12, 19)
@@ -250,7 +250,7 @@ async def test_gap_while_a_snapshot_is_resumed_has_one_that_was_asked_for_later(
 async def test_snapshot_that_is_owed_survives_a_gap_that_goes_without() -> None:
     """The gap record says failed; what the checkpoint promised before is still asked for."""
     site = Site(Checkpoint(STREAM, position=10, snapshot_id="old"))
-    site.rebuild.resume()
+    site.rebuild.resume(SOME_TIME)
     await site.settle()
     site.gap(11, 19)
     await site.settle()
