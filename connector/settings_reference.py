@@ -114,17 +114,17 @@ def _optional(info: FieldInfo) -> str:
 
 
 def _tag(model: type[BaseModel]) -> str:
-    """What tells one of several models for the same section from the others: its first key with a single value."""
-    values = {
-        name: get_args(i.annotation) for name, i in model.model_fields.items() if get_origin(i.annotation) is Literal
-    }
-    return next(f"`{name}: {value[0]}`" for name, value in values.items() if len(value) == 1)
+    """What tells one of several models for the same section from the others: the first key with named values."""
+    fields = model.model_fields.items()
+    name, values = next((name, get_args(i.annotation)) for name, i in fields if get_origin(i.annotation) is Literal)
+    return " or ".join(f"`{name}: {value}`" for value in values)
 
 
 def _sections_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - any annotation
     """The models of a section; of several, its document decides which is meant. Empty where it is a value."""
-    members = (annotation, *get_args(annotation))
-    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for member in get_args(annotation) for section in _sections_of(member)]
 
 
 def _kind(annotation: Any) -> str:  # noqa: ANN401 - any annotation

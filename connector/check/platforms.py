@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -17,20 +18,21 @@ from yarl import URL
 
 from connector.auth.oauth import OAuthClient
 from connector.clock import BootClock
+from connector.core.channels import Channels
 from connector.core.finding import Finding, fails, ok, skipped
 from connector.core.token_clock import lifetime_s
 from connector.errors import DialError, TokenError
-from connector.model import SOME_TIME, FailureKind, Token
-from connector.platforms.websocket import SequenceSource
+from connector.model import FailureKind, Lapse, Token
 from connector.ports import Closed
-from connector.settings import PlatformSettings, StreamSettings
+from connector.settings import NotificationsSettings, SequenceSettings, StreamSettings
 from connector.tls import ClientTls
-from connector.worker import plans
+from connector.worker import adapters, plans
 from connector.worker.sessions import open_session
 
 _CONNECT_S = 10.0
 _SETTLED_S = 0.5  # a platform that does not want the socket says so at once
 _AT_ONCE = 20
+_LOOK_BACK_MS = 60_000
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 _TOKEN_MENDS = {
@@ -45,7 +47,8 @@ _DIAL_MENDS = {
     FailureKind.FORBIDDEN: "the token is good, a permission or scope is lacking: check auth.scopes, and let the "
     "platform's administrator grant the client what the channel needs",
     FailureKind.THROTTLED: "wait; the platform limits how often sockets are opened",
-    FailureKind.REJECTED: "check stream_url and the stream's channel; 409 means that no further socket is allowed",
+    FailureKind.REJECTED: "check stream_url and the stream's channel, or region and what it subscribes; 409 means that no "
+    "further socket is allowed",
     FailureKind.NETWORK: "check network, proxy and firewall; a 5xx is the platform's own trouble",
 }
 
@@ -54,12 +57,14 @@ class PlatformCheck:
     """One platform and its streams. ``in_service``: whether a bridge runs with this configuration; None: unknown."""
 
     def __init__(
-        self, name: str, platform: PlatformSettings, streams: list[StreamSettings], *, in_service: bool | None
+        self, name: str, platform: adapters.AnyPlatform, streams: list[StreamSettings], *, in_service: bool | None
     ) -> None:
         self._name = name
         self._platform = platform
         self._streams = streams
         self._in_service = in_service
+        self._clock = BootClock()
+        self._channels = Channels()  # one is enough for all streams, one after the other
 
     async def run(self) -> list[Finding]:
         """Every prerequisite, in the order in which they depend on each other."""
@@ -69,10 +74,10 @@ class PlatformCheck:
             findings.append(finding)
             if token is None:
                 return [*findings, skipped(self._title("handshakes, snapshot"), "no token")]
-            limit = asyncio.Semaphore(_AT_ONCE)
+            limit = asyncio.Semaphore(1 if isinstance(self._platform, NotificationsSettings) else _AT_ONCE)
             dials = [self._handshake(session, token, stream, limit) for stream in self._streams]
             findings += await asyncio.gather(*dials)
-            if self._platform.snapshot_url is not None:
+            if self._platform.has_snapshot and self._streams:
                 findings.append(await self._snapshot(session, token))
         return findings
 
@@ -83,8 +88,7 @@ class PlatformCheck:
         urls = {
             "auth.token_url": platform.auth.token_url,
             "auth.issuer_url": platform.auth.issuer_url,
-            "stream_url": platform.stream_url.replace("{channel}", "channel"),
-            "snapshot_url": platform.snapshot_url,
+            **platform.addresses,
         }
         seen = set()
         for setting, text in urls.items():
@@ -134,8 +138,7 @@ class PlatformCheck:
         platform, title = self._platform, self._title("token")
         if platform.auth.reissue == "revokes" and self._in_service is not False:
             return skipped(title, "it would revoke that of a bridge that runs (auth.reissue: revokes)"), None
-        clock = BootClock()
-        client = OAuthClient(session, plans.token_grant(platform.auth), clock, proxy_of=platform.proxy_of)
+        client = OAuthClient(session, plans.token_grant(platform.auth), self._clock, proxy_of=platform.proxy_of)
         try:
             grant = await client.request_token()
         except TokenError as error:
@@ -149,9 +152,10 @@ class PlatformCheck:
         self, session: aiohttp.ClientSession, token: Token, stream: StreamSettings, limit: asyncio.Semaphore
     ) -> Finding:
         title = f"streams.{stream.name}: handshake"
-        if self._platform.handover == "sequential" and self._in_service is not False:
+        sequential = isinstance(self._platform, SequenceSettings) and self._platform.handover == "sequential"
+        if sequential and self._in_service is not False:
             return skipped(title, "the platform allows one socket, which the bridge that runs may have")
-        source = SequenceSource(session, plans.wire(self._platform), stream.channel_name)
+        source = adapters.source(self._platform, stream, session, self._clock, self._channels)
         async with limit:
             try:
                 socket = await source.dial(token, None, _CONNECT_S)
@@ -170,11 +174,12 @@ class PlatformCheck:
 
     async def _snapshot(self, session: aiohttp.ClientSession, token: Token) -> Finding:
         title = self._title("snapshot")
-        source = SequenceSource(session, plans.wire(self._platform), "")
+        source = adapters.source(self._platform, self._streams[0], session, self._clock, self._channels)
+        now_ms = time.time_ns() // 1_000_000
         try:
-            snapshot = await source.snapshot(token, SOME_TIME)
+            snapshot = await source.snapshot(token, Lapse(now_ms - _LOOK_BACK_MS, now_ms))
         except DialError as error:
-            return fails(title, str(error), "check snapshot_url, position.field and the client's permissions")
+            return fails(title, str(error), "check snapshot_url and position.field, and the client's permissions")
         if snapshot is None:
             return skipped(title, "the platform has none")
         told = f"position {snapshot.position}, {len(snapshot)} conversations"

@@ -147,9 +147,13 @@ def import_(config: Path | None, url: str, key: str, name: str, *, dry_run: bool
     from connector.commands.kafka import kafka_needed
     from connector.commands.redis_position import read_position
     from connector.model import Checkpoint
+    from connector.settings import SequenceSettings
     from connector.worker import plans
 
-    position = read_position(url, key, settings.platform_of(stream).position.field)
+    platform = settings.platform_of(stream)
+    if not isinstance(platform, SequenceSettings):
+        raise click.UsageError(f"positions of kind {platform.kind} are the bridge's own; nothing else has them")
+    position = read_position(url, key, platform.position.field)
     found = [Checkpoint(name, position=position)]
     client = plans.kafka_client(settings)
     with kafka_needed(settings):

@@ -134,13 +134,15 @@ class NotificationSource:
         topics: TopicList,
         handshake: Handshake,
         clock: Clock,
+        channels: Channels,
     ) -> None:
+        """``channels``: those that the stream has made and does not use at present."""
         self._session = session
         self._api = api
         self._topics = topics
         self._handshake = handshake
         self._clock = clock
-        self._channels = Channels()
+        self._channels = channels
 
     async def dial(self, token: Token, position: int | None, timeout_s: float) -> Connection:  # noqa: ARG002 - no replay
         """See :meth:`connector.ports.Source.dial`."""

@@ -9,8 +9,10 @@ from connector.settings.caution import warnings
 from connector.settings.change import Change, difference, digest, refused
 from connector.settings.http import HttpSettings, TlsSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
+from connector.settings.kinds import KINDS
 from connector.settings.loading import load
-from connector.settings.platform import PlatformSettings, PositionSettings, SnapshotSettings
+from connector.settings.notifications import NotificationsSettings
+from connector.settings.platform import PlatformSettings, PositionSettings, SequenceSettings, SnapshotSettings
 from connector.settings.redis import RedisSettings
 from connector.settings.registry import SchemaRegistrySettings
 from connector.settings.root import Settings
@@ -19,6 +21,7 @@ from connector.settings.stream import MatchSettings, RouteSettings, StreamBuffer
 from connector.settings.worker import NetworkSettings, RotationSettings, WorkerBufferSettings
 
 __all__ = [
+    "KINDS",
     "AuthSettings",
     "Change",
     "ClientCredentialsAuth",
@@ -30,6 +33,7 @@ __all__ = [
     "MatchSettings",
     "MembershipSettings",
     "NetworkSettings",
+    "NotificationsSettings",
     "PasswordAuth",
     "PlatformSettings",
     "PositionSettings",
@@ -37,6 +41,7 @@ __all__ = [
     "RotationSettings",
     "RouteSettings",
     "SchemaRegistrySettings",
+    "SequenceSettings",
     "Settings",
     "SnapshotSettings",
     "StreamBufferSettings",

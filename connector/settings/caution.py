@@ -26,8 +26,7 @@ def warnings(settings: Settings) -> list[str]:
 def _plain_connections(settings: Settings) -> Iterator[str]:
     urls = {"redis.url": settings.redis.url.get_secret_value() if settings.redis else None}
     for name, platform in settings.platforms.items():
-        urls[f"platforms.{name}.stream_url"] = platform.stream_url
-        urls[f"platforms.{name}.snapshot_url"] = platform.snapshot_url
+        urls |= {f"platforms.{name}.{setting}": url for setting, url in platform.addresses.items()}
         urls[f"platforms.{name}.auth.token_url"] = platform.auth.token_url
         urls[f"platforms.{name}.auth.issuer_url"] = platform.auth.issuer_url
     for path, url in urls.items():

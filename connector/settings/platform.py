@@ -67,18 +67,24 @@ def _header_faults(headers: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _preset(platform: Document) -> dict[str, Any]:
-    """Fill in what the kind presets; headers are copied, since their files are read into them."""
+    """Fill in what the kind presets."""
     document = dict(platform)
-    kind, position, headers = (document.get(name) for name in ("kind", "position", "headers"))
+    kind, position = document.get("kind"), document.get("position")
     if isinstance(position, Mapping) or "position" not in document:
         preset = KIND_DEFAULTS.get(kind if isinstance(kind, str) else "", KIND_DEFAULTS["genesys-sequence"])
         document["position"] = {**preset, **(position or {})}
-    if isinstance(headers, Mapping):
-        document["headers"] = dict(headers)
+    return with_own_headers(document)
+
+
+def with_own_headers(document: dict[str, Any]) -> dict[str, Any]:
+    """With a copy of the headers, since their files are read into them."""
+    if isinstance(document.get("headers"), Mapping):
+        document["headers"] = dict(document["headers"])
     return document
 
 
-def _platform_faults(platform: Document) -> Iterator[Fault]:
+def platform_faults(platform: Document) -> Iterator[Fault]:
+    """What any kind of platform must not say."""
     ping, silence = platform.get("ping_seconds", 20), platform.get("silence_seconds", 60)
     if isinstance(ping, int | float) and isinstance(silence, int | float) and ping >= silence:
         yield Fault(("ping_seconds",), "should be less than silence_seconds")
@@ -89,16 +95,9 @@ def _platform_faults(platform: Document) -> Iterator[Fault]:
 
 
 class PlatformSettings(Section):
-    """A contact-centre platform: its wire, its credentials, what it can do."""
+    """A contact-centre platform: its credentials, its connections. Each kind adds its wire, and what it can do."""
 
-    kind: Literal["genesys-sequence", "nice-offset"] = Field(description="The adapter.")
-    stream_url: StreamUrl = Field(
-        description="The WebSocket endpoint, `wss://` (or `ws://`). `{channel}` stands for a stream's `channel`."
-    )
-    snapshot_url: HttpUrl | None = Field(
-        default=None,
-        description="REST endpoint of the platform's state. Without it `on_gap: snapshot` means `continue`.",
-    )
+    kind: str = Field(description="The adapter.")
     proxy: ProxyUrl | None = Field(
         default=None,
         description=(
@@ -111,27 +110,7 @@ class PlatformSettings(Section):
     compression: bool = Field(
         default=False, description="Offer permessage-deflate (RFC 7692): less network for more CPU and memory a socket."
     )
-    retention_seconds: PositiveSeconds = Field(
-        default=60, description="How long the platform keeps events for a stream that resumes."
-    )
     auth: AuthSettings = Field(description="The OAuth grant.")
-    position: PositionSettings = Field(description="Where positions stand.")
-    resume: Literal["position", "none"] = Field(
-        default="position", description="Whether a stream can go on at a position; `none`: no replay at all."
-    )
-    contiguous: bool = Field(
-        default=True, description="Whether positions are consecutive integers, so that a hole is a loss."
-    )
-    handover: Literal["overlap", "sequential"] = Field(
-        default="overlap", description="Whether the platform allows a second socket while a token is rotated."
-    )
-    expired_position: Annotated[Literal["head", "oldest"] | int, BeforeValidator(_expired_position)] = Field(
-        default="head",
-        description=(
-            "What resuming at a position older than the retention gets: events from the present (`head`), from the "
-            "oldest kept (`oldest`), or a refusal with this HTTP status or close code."
-        ),
-    )
     close_codes_expired: list[Annotated[Integer, AfterValidator(_close_code)]] = Field(
         default_factory=lambda: [1008, 4001], description="Close codes that mean: the token has expired."
     )
@@ -161,7 +140,16 @@ class PlatformSettings(Section):
         default=67_108_864, ge=1024, le=1_073_741_824, description="Largest message that is read."
     )
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings, description="Fetching the platform's state.")
-    _checked = checked(_platform_faults, secrets=("proxy",), prepare=_preset)
+
+    @property
+    def addresses(self) -> dict[str, str | None]:
+        """Setting → URL of everything of the platform that the bridge connects to, but for `auth`."""
+        return {}
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether the platform can tell by REST what a gap has left out."""
+        return True
 
     def revealed_headers(self) -> dict[str, str]:
         """The extra headers with their values in the open."""
@@ -170,3 +158,47 @@ class PlatformSettings(Section):
     def proxy_of(self, url: str) -> str | None:
         """The proxy by which a URL of this platform is reached."""
         return environment_proxy(url) if self.proxy is None else self.proxy.get_secret_value()
+
+
+class SequenceSettings(PlatformSettings):
+    """A platform of the kinds `genesys-sequence` and `nice-offset`: one URL a stream, positions in events."""
+
+    kind: Literal["genesys-sequence", "nice-offset"] = Field(description="The adapter.")
+    stream_url: StreamUrl = Field(
+        description="The WebSocket endpoint, `wss://` (or `ws://`). `{channel}` stands for a stream's `channel`."
+    )
+    snapshot_url: HttpUrl | None = Field(
+        default=None,
+        description="REST endpoint of the platform's state. Without it `on_gap: snapshot` means `continue`.",
+    )
+    retention_seconds: PositiveSeconds = Field(
+        default=60, description="How long the platform keeps events for a stream that resumes."
+    )
+    position: PositionSettings = Field(description="Where positions stand.")
+    resume: Literal["position", "none"] = Field(
+        default="position", description="Whether a stream can go on at a position; `none`: no replay at all."
+    )
+    contiguous: bool = Field(
+        default=True, description="Whether positions are consecutive integers, so that a hole is a loss."
+    )
+    handover: Literal["overlap", "sequential"] = Field(
+        default="overlap", description="Whether the platform allows a second socket while a token is rotated."
+    )
+    expired_position: Annotated[Literal["head", "oldest"] | int, BeforeValidator(_expired_position)] = Field(
+        default="head",
+        description=(
+            "What resuming at a position older than the retention gets: events from the present (`head`), from the "
+            "oldest kept (`oldest`), or a refusal with this HTTP status or close code."
+        ),
+    )
+    _checked = checked(platform_faults, secrets=("proxy",), prepare=_preset)
+
+    @property
+    def addresses(self) -> dict[str, str | None]:
+        """See :class:`PlatformSettings`."""
+        return {"stream_url": self.stream_url.replace("{channel}", "channel"), "snapshot_url": self.snapshot_url}
+
+    @property
+    def has_snapshot(self) -> bool:
+        """See :class:`PlatformSettings`."""
+        return self.snapshot_url is not None

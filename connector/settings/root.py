@@ -13,7 +13,9 @@ from connector.settings.addresses import Name
 from connector.settings.fields import Document, Integer, checked
 from connector.settings.http import HttpSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
-from connector.settings.platform import PlatformSettings
+from connector.settings.kinds import AnyPlatformSettings
+from connector.settings.notifications import KIND, STREAM_DEFAULTS, NotificationsSettings
+from connector.settings.platform import SequenceSettings
 from connector.settings.redis import RedisSettings
 from connector.settings.registry import SchemaRegistrySettings
 from connector.settings.secret_files import Fault
@@ -26,6 +28,7 @@ from connector.settings.worker import (
 
 ENV_PREFIX = "CCAAS__"
 ENV_DELIMITER = "__"
+_SUBSCRIBING = ("subscribe", "queues", "users")
 INTERNAL_TOPICS = ("checkpoints", "gaps", "dead-letter", "control", "notifications")
 
 
@@ -72,10 +75,46 @@ def _references(document: Document) -> Iterator[Fault]:
         platform, start = platforms[name], stream.get("start", "latest")
         if not isinstance(platform, Mapping):
             continue
+        if platform.get("kind") == KIND:
+            continue
         if start == "snapshot" and platform.get("snapshot_url") is None:
             yield Fault(("streams", index, "start"), f"needs platforms.{name}.snapshot_url")
         if platform.get("resume") == "none" and start not in ("latest", "snapshot"):
             yield Fault(("streams", index, "start"), f"needs a position, but platforms.{name}.resume is none")
+
+
+def _subscriptions(document: Document) -> Iterator[Fault]:
+    """What the streams of a platform of channels must say, and others cannot."""
+    for index, stream in _mappings(document.get("streams")):
+        notifications = _kind_of(document, stream) == KIND
+        if notifications and not stream.get("subscribe"):
+            yield Fault(("streams", index, "subscribe"), f"required for platforms of kind {KIND}")
+        if notifications and stream.get("channel") is not None:
+            yield Fault(("streams", index, "channel"), f"means nothing to platforms of kind {KIND}; see subscribe")
+        if notifications and stream.get("start", "latest") != "latest":
+            yield Fault(("streams", index, "start"), f"should be latest: platforms of kind {KIND} replay nothing")
+        for name in () if notifications else _SUBSCRIBING:
+            if name in stream:
+                yield Fault(("streams", index, name), f"means nothing to platforms of another kind than {KIND}")
+
+
+def _kind_of(document: Document, stream: Mapping[str, Any]) -> object:
+    platforms, name = document.get("platforms"), stream.get("platform")
+    platform = platforms.get(name) if isinstance(platforms, Mapping) and isinstance(name, str) else None
+    return platform.get("kind") if isinstance(platform, Mapping) else None
+
+
+def _preset(document: Document) -> dict[str, Any]:
+    """Streams of a platform of notifications have key, type and time elsewhere, unless they say so themselves."""
+    complete, streams = dict(document), document.get("streams")
+    if isinstance(streams, list):
+        complete["streams"] = [
+            {**STREAM_DEFAULTS, **stream}
+            if isinstance(stream, Mapping) and _kind_of(document, stream) == KIND
+            else stream
+            for stream in streams
+        ]
+    return complete
 
 
 def _topic_clashes(document: Document) -> Iterator[Fault]:
@@ -128,7 +167,7 @@ def _values(document: Document) -> Iterator[Fault]:
 
 
 def _faults(document: Document) -> Iterator[Fault]:
-    for check in (_duplicates, _references, _topic_clashes, _buffer_sizes, _values):
+    for check in (_duplicates, _references, _subscriptions, _topic_clashes, _buffer_sizes, _values):
         yield from check(document)
 
 
@@ -156,7 +195,7 @@ class Settings(BaseSettings):
     lanes: Integer = Field(
         default=8, ge=1, le=10_000, description="Units of ownership and of transaction; fixed at the first start."
     )
-    platforms: dict[Name, PlatformSettings] = Field(min_length=1, description="The platforms by name.")
+    platforms: dict[Name, AnyPlatformSettings] = Field(min_length=1, description="The platforms by name.")
     streams: list[StreamSettings] = Field(min_length=1, description="The subscriptions.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Where the worker answers HTTP.")
     schema_registry: SchemaRegistrySettings | None = Field(
@@ -178,7 +217,7 @@ class Settings(BaseSettings):
     membership: MembershipSettings = Field(
         default_factory=MembershipSettings, description="The worker as a member of the group."
     )
-    _checked = checked(_faults)
+    _checked = checked(_faults, prepare=_preset)
 
     @classmethod
     def settings_customise_sources(
@@ -196,13 +235,13 @@ class Settings(BaseSettings):
         """The lane of a stream, frozen for ever: CRC-32 of its name modulo the number of lanes."""
         return zlib.crc32(stream_name.encode()) % self.lanes
 
-    def platform_of(self, stream: StreamSettings) -> PlatformSettings:
+    def platform_of(self, stream: StreamSettings) -> SequenceSettings | NotificationsSettings:
         """The platform a stream refers to."""
         return self.platforms[stream.platform]
 
     def on_gap(self, stream: StreamSettings) -> Literal["snapshot", "continue", "stop"]:
         """What follows a gap: the stream's choice, but ``continue`` where the platform has no snapshot."""
-        if stream.on_gap == "snapshot" and self.platform_of(stream).snapshot_url is None:
+        if stream.on_gap == "snapshot" and not self.platform_of(stream).has_snapshot:
             return "continue"
         return stream.on_gap
 

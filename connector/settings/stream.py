@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector.settings.addresses import JsonPointer, Name, NonEmpty, TopicName
 from connector.settings.fields import Document, Integer, Section, checked
+from connector.settings.notifications import Topic
 from connector.settings.registry import Value, schema_faults
 from connector.settings.secret_files import Fault
 
@@ -41,10 +42,13 @@ class TopicForm(NamedTuple):
     schema_file: Path | None
 
 
+Glob = Annotated[str, Field(min_length=1), AfterValidator(_glob)]
+
+
 class MatchSettings(Section):
     """Which events a route takes."""
 
-    event_type: Annotated[str, Field(min_length=1), AfterValidator(_glob)] = Field(
+    event_type: Glob = Field(
         description="Glob over the event's type as the platform wrote it: `*`, `?`, `[…]`; case matters."
     )
 
@@ -103,6 +107,20 @@ class StreamSettings(Section):
     platform: str = Field(description="Name of its platform in `platforms`.")
     topic: TopicName = Field(description="Topic of the events that no route takes.")
     channel: NonEmpty | None = Field(default=None, description="What `{channel}` stands for; by default the name.")
+    subscribe: list[Topic] = Field(
+        default_factory=list,
+        max_length=1000,
+        description=(
+            "Only of `genesys-notifications`: the topics; `{id}` stands for every queue or user whose name `queues` or "
+            "`users` takes."
+        ),
+    )
+    queues: list[Glob] = Field(
+        default_factory=lambda: ["*"], description="Globs over names of queues, for `{id}` in `subscribe`."
+    )
+    users: list[Glob] = Field(
+        default_factory=lambda: ["*"], description="Globs over names of users, for `{id}` in `subscribe`."
+    )
     start: Annotated[Start, BeforeValidator(_start)] = Field(
         default="latest",
         description=(
@@ -112,7 +130,7 @@ class StreamSettings(Section):
     )
     on_gap: Literal["snapshot", "continue", "stop"] = Field(
         default="snapshot",
-        description="What follows a gap record; `snapshot` means `continue` on a platform without `snapshot_url`.",
+        description="What follows a gap record; `snapshot` means `continue` on a platform that has none.",
     )
     key: list[JsonPointer] = Field(
         default_factory=lambda: list(_KEYS),

@@ -14,7 +14,6 @@ from confluent_kafka.admin import AdminClient
 
 from connector.core.boundary import CommitBudget
 from connector.core.desired import Place
-from connector.core.frames import FrameReader
 from connector.core.relocation import Relocation, moving
 from connector.kafka.administrator import Administrator
 from connector.kafka.client import KafkaClient
@@ -26,7 +25,6 @@ from connector.kafka.writer import LaneWriter
 from connector.lane_streams import StreamMakers
 from connector.model import Batch, DesiredState
 from connector.pace import DialPace
-from connector.platforms.websocket import SequenceSource
 from connector.ports import Clock, Lane
 from connector.registry.forms import Forms, SchemaGate, serialisers
 from connector.settings import Settings, difference
@@ -36,7 +34,7 @@ from connector.stream.parts import Parts, Shared
 from connector.stream.pipeline import StreamPipeline
 from connector.supervisor import Supervisor
 from connector.web.metrics import Metrics
-from connector.worker import plans
+from connector.worker import adapters, plans
 from connector.worker.board import Board
 from connector.worker.catalogue import Catalogue
 from connector.worker.fleet import GroupFleet, Own
@@ -165,10 +163,10 @@ class Assembly:
         guard = FaultGuard(self._group, name, self.supervisor.pipeline_failed)
         registry = settings.schema_registry
         forms = {} if registry is None else self._forms.of(plans.forms([stream]), plans.registry(registry))
-        source = SequenceSource(client.session, plans.wire(platform), stream.channel or name)
+        source = adapters.source(platform, stream, client.session, workshop.clock)
         parts = Parts(
             source=SchemaGate(source, forms.values()) if forms else source,
-            frames=FrameReader(platform.position.field),
+            frames=adapters.frames(platform),
             envelope=plans.envelope(settings, stream, serialisers(forms)),
             tokens=client.tokens,
             sink=lane,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -16,13 +16,13 @@ from pydantic.fields import FieldInfo
 from connector import __version__
 from connector.build import commit
 from connector.management import Definition
-from connector.settings import PlatformSettings, Settings, StreamSettings
+from connector.settings import KINDS, Settings, StreamSettings
 from connector.settings.fields import explain
 from connector.settings.stream import StreamBufferSettings
 
 CLASS, TASKS = "connector.class", "tasks.max"
-_POINTERS = ("key", "redact")
-_LISTS = (*_POINTERS, "routes")
+_TEXTS = ("key", "redact", "subscribe", "queues", "users")
+_LISTS = (*_TEXTS, "routes")
 
 
 class Catalogue:
@@ -51,7 +51,7 @@ class Catalogue:
 
     def plugins(self) -> list[str]:
         """See :class:`connector.management.Catalogue`."""
-        return list(get_args(PlatformSettings.model_fields["kind"].annotation))
+        return list(KINDS)
 
     def definitions(self) -> list[Definition]:
         """See :class:`connector.management.Catalogue`."""
@@ -101,7 +101,7 @@ def _document(config: Mapping[str, str]) -> dict[str, Any]:
     document: dict[str, Any] = {
         name: config[name] for name in StreamSettings.model_fields if name in config and name not in _LISTS
     }
-    document |= {name: config[name].split(",") for name in _POINTERS if config.get(name)}
+    document |= {name: config[name].split(",") for name in _TEXTS if config.get(name)}
     if config.get("routes"):
         document["routes"] = _parsed(config["routes"])
     buffer = {

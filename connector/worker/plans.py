@@ -20,15 +20,15 @@ from connector.core.access import Guard
 from connector.core.assertion import AssertionPlan
 from connector.core.boundary import CommitPolicy
 from connector.core.envelope import Envelope, StreamIdentity
+from connector.core.notifications import identity
 from connector.core.pointer import compile_pointer
 from connector.core.reconnect import NetworkPolicy
 from connector.core.redaction import Redaction
 from connector.core.routing import Route, Router
-from connector.core.states import Policy
+from connector.core.states import TOKEN_REVOKED, Policy
 from connector.kafka.client import KafkaClient
 from connector.kafka.topics import TopicPlan
 from connector.model import Serialise
-from connector.platforms.websocket import SequencePlatform
 from connector.registry.plan import FormPlan, RegistryPlan
 from connector.settings import (
     AuthSettings,
@@ -40,13 +40,14 @@ from connector.settings import (
     PlatformSettings,
     RedisSettings,
     SchemaRegistrySettings,
+    SequenceSettings,
     Settings,
     StreamSettings,
     TlsSettings,
 )
 from connector.stream.parts import StreamPlan
 
-_FIRST_CLOSE_CODE, _LAST_CLOSE_CODE = 1000, 4999  # RFC 6455 §7.4
+_CLOSE_CODES = range(1000, 5000)  # RFC 6455 §7.4
 
 
 def kafka_client(settings: Settings) -> KafkaClient:
@@ -89,22 +90,6 @@ def streams_by_lane(settings: Settings) -> dict[int, list[str]]:
 def platform_of(settings: Settings) -> dict[str, str]:
     """Every stream → its platform."""
     return {stream.name: stream.platform for stream in settings.streams}
-
-
-def wire(platform: PlatformSettings) -> SequencePlatform:
-    """Where a platform is, and what its wire calls things."""
-    return SequencePlatform(
-        stream_url=platform.stream_url,
-        snapshot_url=platform.snapshot_url,
-        position_parameter=platform.position.parameter,
-        position_field=platform.position.field,
-        headers=platform.revealed_headers(),
-        max_frame_bytes=platform.max_frame_bytes,
-        expired_position_status=_refusal(platform, 400, 599),
-        stream_proxy=platform.proxy_of(platform.stream_url),
-        snapshot_proxy=platform.proxy_of(platform.snapshot_url or ""),
-        compression=platform.compression,
-    )
 
 
 def token_grant(auth: AuthSettings) -> GrantType:
@@ -214,29 +199,39 @@ def _redaction(pointers: list[str], *, whole: bool = False) -> Redaction | None:
 def stream_plan(settings: Settings, stream: StreamSettings) -> StreamPlan:
     """What the configuration says about one stream."""
     platform = settings.platform_of(stream)
-    resumes = platform.resume == "position"
+    sequence = platform if isinstance(platform, SequenceSettings) else None
+    resumes = sequence is not None and sequence.resume == "position"
+    retention_s = sequence.retention_seconds if sequence is not None and resumes else None
     return StreamPlan(
         name=stream.name,
         topic=stream.topic,
         start=stream.start,
         on_gap=settings.on_gap(stream),
-        contiguous=platform.contiguous,
+        contiguous=sequence is None or sequence.contiguous,
         resumes=resumes,
-        policy=Policy(
-            network=_network(settings.network, platform.retention_seconds if resumes else None),
-            expired_codes=frozenset(platform.close_codes_expired),
-            overlap=platform.handover == "overlap",
-            reissue_revokes=platform.auth.reissue == "revokes",
-            jitter_s=settings.rotation.jitter_seconds,
-            ping_s=platform.ping_seconds,
-            keepalive_s=platform.idle_keepalive_seconds,
-            silence_s=platform.silence_seconds,
-        ),
+        policy=_policy(settings, platform, retention_s, resumes=resumes),
         event_time=compile_pointer(stream.time),
-        expired_position_code=_refusal(platform, _FIRST_CLOSE_CODE, _LAST_CLOSE_CODE),
+        identity=identity if sequence is None else None,
+        quiet_s=platform.ping_seconds if sequence is None else None if retention_s is None else retention_s / 4,
+        expired_position_code=None if sequence is None else _close_code(sequence.expired_position),
         snapshot_patience_s=platform.snapshot.max_wait_seconds,
         buffer_events=stream.buffer.events,
         buffer_bytes=stream.buffer.bytes,
+    )
+
+
+def _policy(settings: Settings, platform: PlatformSettings, retention_s: float | None, *, resumes: bool) -> Policy:
+    """How the stream's sockets are dialled, watched and exchanged."""
+    return Policy(
+        network=_network(settings.network, retention_s),
+        expired_codes=frozenset({*platform.close_codes_expired, TOKEN_REVOKED}),
+        overlap=not isinstance(platform, SequenceSettings) or platform.handover == "overlap",
+        resumes=resumes,
+        reissue_revokes=platform.auth.reissue == "revokes",
+        jitter_s=settings.rotation.jitter_seconds,
+        ping_s=platform.ping_seconds,
+        keepalive_s=platform.idle_keepalive_seconds,
+        silence_s=platform.silence_seconds,
     )
 
 
@@ -261,7 +256,6 @@ def _network(network: NetworkSettings, retention_s: float | None) -> NetworkPoli
     )
 
 
-def _refusal(platform: PlatformSettings, least: int, most: int) -> int | None:
-    """How the platform refuses a position that it no longer has, where that is a number between these."""
-    refusal = platform.expired_position
-    return refusal if isinstance(refusal, int) and least <= refusal <= most else None
+def _close_code(refusal: int | str) -> int | None:
+    """How the platform refuses a position that it no longer has, where that is by a close code."""
+    return refusal if isinstance(refusal, int) and refusal in _CLOSE_CODES else None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from connector.settings import Settings, load
+from connector.settings import SequenceSettings, Settings, load
 
 SECRET = "hush-hush-71"
 Writer = Callable[[object], Path]
@@ -27,6 +27,13 @@ def write(tmp_path: Path) -> Writer:
         return path
 
     return writer
+
+
+def sequence(settings: Settings, name: str) -> SequenceSettings:
+    """A platform whose events carry positions."""
+    platform = settings.platforms[name]
+    assert isinstance(platform, SequenceSettings)
+    return platform
 
 
 def minimum() -> dict[str, Any]:
@@ -81,7 +88,7 @@ redis: {url: "redis://cache.example.com"}
     )
     assert settings.streams[0].start == "earliest"
     assert settings.streams[0].channel_name == "wfm"
-    assert settings.platforms["genesys"].retention_seconds == 120
+    assert sequence(settings, "genesys").retention_seconds == 120
     assert settings.redis is not None
 
 
@@ -141,12 +148,12 @@ def test_defaults_are_the_contracts() -> None:
 def test_kind_presets_the_position_and_the_user_wins() -> None:
     """``nice-offset`` reads ``offset``; half a position keeps the other half of the preset."""
     document = changed("platforms/genesys/kind", "nice-offset")
-    assert Settings(**document).platforms["genesys"].position.model_dump() == {
+    assert sequence(Settings(**document), "genesys").position.model_dump() == {
         "parameter": "offset",
         "field": "/offset",
     }
     document["platforms"]["genesys"]["position"] = {"field": "/at"}
-    assert Settings(**document).platforms["genesys"].position.model_dump() == {"parameter": "offset", "field": "/at"}
+    assert sequence(Settings(**document), "genesys").position.model_dump() == {"parameter": "offset", "field": "/at"}
 
 
 def test_json_is_yaml(write: Writer) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from connector.errors import ConfigurationError
 from connector.settings import PlatformSettings, Settings, load
-from tests.unit.test_settings import changed, minimum
+from tests.unit.test_settings import changed, minimum, sequence
 
 _SECRET = "hush-hush-71"
 _OTHER = "hush-hush-72"
@@ -70,7 +70,7 @@ def test_environment_alone_is_enough() -> None:
     assert platform.revealed_headers() == {"x-api-key": _SECRET}
     assert (platform.auth.client_id, platform.auth.scopes) == ("12345", ["a", "b"])
     assert _client_secret(platform) == '{"not": "JSON to us"}'
-    assert platform.position.parameter == "offset"
+    assert sequence(settings, "nice").position.parameter == "offset"
     assert settings.streams[0].start == 7
     assert settings.rotation.jitter_seconds == (0, 0.5)
     assert not settings.topics.create
