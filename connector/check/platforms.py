@@ -47,8 +47,8 @@ _DIAL_MENDS = {
     FailureKind.FORBIDDEN: "the token is good, a permission or scope is lacking: check auth.scopes, and let the "
     "platform's administrator grant the client what the channel needs",
     FailureKind.THROTTLED: "wait; the platform limits how often sockets are opened",
-    FailureKind.REJECTED: "check stream_url and the stream's channel, or region and what it subscribes; 409 means that no "
-    "further socket is allowed",
+    FailureKind.REJECTED: "check stream_url and the stream's channel, or what it subscribes; 409 means that no further "
+    "socket is allowed",
     FailureKind.NETWORK: "check network, proxy and firewall; a 5xx is the platform's own trouble",
 }
 

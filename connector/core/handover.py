@@ -144,7 +144,7 @@ class Handover(Dialling):
         if active is not None and active.id == socket:
             active.leaving = True
             if self.state is State.LIVE:
-                self._due = self._earliest(now, Why.ROTATION)
+                self._due = self._earliest(now, Why.PROBE)
                 self._go("leaving", State.ROTATION_DUE)
         return self._take()
 
@@ -184,7 +184,7 @@ class Handover(Dialling):
     def _rotation_due(self, now: float, event: str) -> None:
         """A newer token is staged."""
         due = self._rotation.due(self._only(), now)
-        self._due = max(due, self._earliest(now, Why.ROTATION))
+        self._due = max(due, self._earliest(now, self._purpose(now)))
         self._go(event, State.ROTATION_DUE)
 
     def _rotate(self, now: float) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 
-from connector.settings.fields import as_validation_error
+from connector.settings.fields import as_validation_error, explain
 from connector.settings.notifications import KIND, NotificationsSettings
 from connector.settings.platform import KIND_DEFAULTS, PlatformSettings, SequenceSettings
 from connector.settings.secret_files import Fault
@@ -24,12 +24,16 @@ def _by_kind(document: Any) -> Any:  # noqa: ANN401  # whatever the file holds
         return document
     if not isinstance(document, Mapping):
         raise ValueError("should be a mapping")  # noqa: TRY004  # pydantic wants a ValueError
-    if "kind" not in document:
-        raise as_validation_error("platform", [Fault(("kind",), "required")])
-    model = KINDS.get(str(document["kind"]))
-    if model is None:
-        raise as_validation_error("platform", [Fault(("kind",), f"should be one of {', '.join(KINDS)}")])
-    return model.model_validate(document)
+    kind = document.get("kind")
+    model = KINDS.get(str(kind), SequenceSettings)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        if kind is None or kind in KINDS:
+            raise
+        others = [fault for fault in explain(error, model) if fault.location != ("kind",)]
+        faults = [Fault(("kind",), f"should be one of {', '.join(KINDS)}"), *others]
+        raise as_validation_error("platform", faults) from None
 
 
 AnyPlatformSettings = Annotated[SequenceSettings | NotificationsSettings, BeforeValidator(_by_kind)]

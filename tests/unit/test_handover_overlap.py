@@ -180,3 +180,42 @@ def test_silence_of_short_lived_tokens() -> None:
         assert not socket.fell_silent
         socket.lives(OPENED + tenth * 0.3)
     assert socket.fell_silent
+
+
+NO_REPLAY = Policy(jitter_s=(0.0, 0.0), resumes=False)
+
+
+def test_without_replay_two_sockets_stay_together_for_a_moment() -> None:
+    """The old one may still bring what the new one, which subscribed later, never will."""
+    assert Story(f"{OVERLAP}event caught_up", NO_REPLAY).state is State.OVERLAP
+    assert Story(f"{OVERLAP}event caught_up second caught_up", NO_REPLAY).state is State.LIVE
+
+
+def test_without_replay_an_unread_socket_is_kept() -> None:
+    """What stands unread in the old one is nowhere else; silence counts from the moment both are read again."""
+    story = Story(f"{OVERLAP}pause hour", NO_REPLAY)
+    assert story.state is State.OVERLAP
+    assert story.handover.deadline() is None
+    read_again = f"{OVERLAP}pause hour resume event new_event"
+    assert Story(read_again, NO_REPLAY).state is State.OVERLAP
+    assert Story(f"{read_again} due", NO_REPLAY).state is State.LIVE
+
+
+def test_without_replay_a_paused_stream_rotates_by_overlap() -> None:
+    """The old socket is not closed before the dial, nor when the new one opens."""
+    assert Story("token opened newer pause due", NO_REPLAY).state is State.ROTATING
+    assert Story("token opened newer pause due opened", NO_REPLAY).state is State.OVERLAP
+
+
+def test_socket_that_the_platform_will_close_is_replaced_before() -> None:
+    """With the same token; a failed dial is repeated, and the next socket is not taken for one that leaves."""
+    assert Story("token opened leaving due").state is State.ROTATING
+    story = Story("token opened leaving due fails due opened caught_up")
+    assert (story.state, len(story.open)) == (State.LIVE, 1)
+    assert Story("token opened newer leaving due opened caught_up").state is State.LIVE
+
+
+def test_replacement_that_is_refused_is_tried_again() -> None:
+    """A leaving socket has no future, whatever the token endpoint does."""
+    story = Story("token opened leaving due fails401")
+    assert story.state is State.ROTATION_DUE
