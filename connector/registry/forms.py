@@ -16,7 +16,7 @@ import orjson
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from connector.errors import DialError, SchemaUnavailableError
-from connector.model import DialFailure, FailureKind, Serialise, Token, Unfit
+from connector.model import DialFailure, FailureKind, Lapse, Serialise, Token, Unfit
 from connector.ports import Connection, Snapshot, Source
 from connector.registry.plan import FormPlan, RegistryPlan
 
@@ -108,10 +108,10 @@ class SchemaGate:
         await self._pass()
         return await self._source.dial(token, position, timeout_s)
 
-    async def snapshot(self, token: Token) -> Snapshot | None:
+    async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
         """See :meth:`connector.ports.Source.snapshot`."""
         await self._pass()
-        return await self._source.snapshot(token)
+        return await self._source.snapshot(token, lapse)
 
     async def _pass(self) -> None:
         try:

@@ -134,13 +134,11 @@ class StreamPipeline:
 
     def _missed(self, lapse: Lapse | None) -> None:
         """What no socket brought is a gap, unless the platform replays it."""
-        if lapse is None or (self.plan.resumes and self._ledger.high is not None):
-            return
-        self._hand_over()
-        self._tell_time()
-        self._ledger.lost_track(lapse)
-        self._deliver_due(None)
-        self._submit()
+        if lapse is not None and (self._ledger.high is None or not self.plan.resumes):
+            self._tell_time()
+            self._ledger.lost_track(lapse)
+            self._deliver_due(None)
+            self._submit()
 
     def position_refused(self) -> None:
         """See :class:`connector.stream.reader.Reader`."""
