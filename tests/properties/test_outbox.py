@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from connector.core.steps import Unreadable
-from connector.model import Checkpoint, DialFailure, Entry, FailureKind, Gap, GapReason
+from connector.model import SOME_TIME, Checkpoint, DialFailure, Entry, FailureKind, Gap, GapReason
 from connector.stream.anchor import DUE
 from connector.stream.outbox import Outbox
 from connector.stream.rebuild import Rebuild
@@ -77,7 +77,7 @@ class StreamLife(RuleBasedStateMachine):
         self.up = True
         self._step(self.tokens.issue)
         if checkpoint.snapshot_id is not None:
-            self._step(self.rebuild.resume)
+            self._step(lambda: self.rebuild.resume(SOME_TIME))
 
     @precondition(lambda self: self.up)
     @rule(how=st.sampled_from(ENDS))
