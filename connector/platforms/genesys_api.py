@@ -11,7 +11,7 @@ import orjson
 
 from connector.core.rate_limit import RateLimit
 from connector.errors import DialError
-from connector.http_errors import explain
+from connector.http_errors import cause_of, explain
 from connector.model import DialFailure, FailureKind, Token
 from connector.platforms.websocket import refusal
 from connector.ports import Clock
@@ -74,7 +74,7 @@ class GenesysApi:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             detail = explain(error, self._place.url, "region or api_url")
-            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
         if not response.ok:
             told = f"{method} {path}: {_message(answer) or response.reason or ''}"
             raise DialError(refusal(response.status, told, response.headers))

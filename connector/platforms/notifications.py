@@ -21,7 +21,7 @@ from connector.core.channels import Channel, Channels, rearranged, spread
 from connector.core.notifications import PING, Signal, read_signal
 from connector.core.states import TOKEN_REVOKED
 from connector.errors import DialError
-from connector.http_errors import explain
+from connector.http_errors import cause_of, explain
 from connector.model import DialFailure, FailureKind, Lapse, Token
 from connector.platforms.backfill import fetch_conversations
 from connector.platforms.genesys_api import NOT_FOUND, GenesysApi
@@ -59,6 +59,11 @@ class NotificationConnection:
         self._reads: dict[asyncio.Task[bytes | Closed | FrameKind], _Line] = {}
         self._ended: Closed | None = None
         self._released = False
+
+    @property
+    def traceparent(self) -> str | None:
+        """See :meth:`connector.ports.Connection.traceparent`."""
+        return self._lines[0].socket.traceparent
 
     async def receive(self) -> bytes | Closed | FrameKind:
         """See :meth:`connector.ports.Connection.receive`."""
@@ -163,7 +168,7 @@ class NotificationSource:
                 undo.pop_all()
         except TimeoutError as error:
             detail = f"no channel that brings the topics within {timeout_s:g} s"
-            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause="timeout")) from error
         return NotificationConnection(lines, self, token)
 
     async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
@@ -220,7 +225,7 @@ class NotificationSource:
             raise DialError(refusal(error.status, error.message, error.headers)) from error
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
             detail = explain(error, f"the channel's socket at {URL(channel.uri).host}", "region or api_url")
-            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
 
     async def _stands(self, lines: Sequence[_Line], token: Token) -> bool:
         for line in lines:
