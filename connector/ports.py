@@ -67,14 +67,11 @@ class FrameKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """How a connection ended: the peer's close code, or 1006 where there was none (RFC 6455 §7.1.5).
-
-    ``lapsed``: it had ceased to bring events before that, since nobody knows when; only what was proven before counts.
-    """
+    """How a connection ended: the peer's close code, or 1006 where there was none (RFC 6455 §7.1.5)."""
 
     code: int
     reason: str
-    lapsed: bool = False
+    lapsed: bool = False  # it had ceased to bring events, since nobody knows when
 
 
 class Connection(Protocol):
@@ -144,9 +141,9 @@ class Source(Protocol):
         ...
 
     async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
-        """The platform's present state; None where it has none to give. The caller closes it.
+        """The platform's present state; without positions, what it knows of the lapse, behind position 0.
 
-        A platform without positions gives what it knows of the lapse, behind position 0.
+        None where it has none to give. The caller closes it.
         Raises :class:`connector.errors.DialError` where the snapshot cannot be had.
         """
         ...

@@ -1,7 +1,7 @@
 """The ledger of a platform without positions: events are told apart by what they carry, and numbered here.
 
 It stands where :class:`connector.core.ledger.Ledger` stands for platforms that number their events, and speaks the same
-words. Rules (docs/adr/0010):
+words. Rules (docs/adr/0011):
 
 * an event whose identity was seen within the window (bounded by time and count) is a duplicate, dropped and counted;
 * a fresh one gets the next *ordinal* of the epoch as its position, so that positions are contiguous by construction;
