@@ -141,9 +141,7 @@ class Source(Protocol):
         ...
 
     async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
-        """The platform's present state; without positions, what it knows of the lapse, behind position 0.
-
-        None where it has none to give. The caller closes it.
+        """The platform's present state (without positions: of the lapse, behind position 0), or None. The caller closes it.
         Raises :class:`connector.errors.DialError` where the snapshot cannot be had.
         """
         ...
