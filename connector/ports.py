@@ -141,7 +141,8 @@ class Source(Protocol):
         ...
 
     async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
-        """The platform's present state (without positions: of the lapse, behind position 0), or None. The caller closes it.
+        """The present state (without positions: that of the lapse, at position 0), or None. The caller closes it.
+
         Raises :class:`connector.errors.DialError` where the snapshot cannot be had.
         """
         ...
