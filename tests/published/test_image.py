@@ -137,29 +137,35 @@ def test_built_image_runs_and_is_healthy(built: Path, tmp_path: Path) -> None:
 
 
 def test_image_by_an_engine() -> None:
-    """Where an engine runs, it builds the image, which answers as nobody, on a read-only root, without capabilities."""
-    if not _engine_runs():
+    """Where an engine runs, it builds the image, which answers as nobody, on a read-only root, without capabilities.
+
+    ``IMAGE_ENGINE`` names another than docker, with its options, and ``IMAGE_BUILD`` more options of its build, such as
+    ``--build-arg PYTHON=…`` for a base of one's own.
+    """
+    engine = shlex.split(os.environ.get("IMAGE_ENGINE", "docker"))
+    if not _engine_runs(engine):
         return  # the recipe was followed without one above
     tag = f"ccaas-kafka-bridge:test-{uuid.uuid4().hex[:8]}"
-    _docker(f"build --quiet --tag {tag} .")
+    _run(engine, f"build --quiet --tag {tag} {os.environ.get('IMAGE_BUILD', '')} .")
     try:
-        shown = _docker(f"run --rm --read-only --cap-drop ALL --network none {tag} --version")
+        limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024"
+        shown = _run(engine, f"run --rm --read-only --cap-drop ALL --network none {limits} {tag} --version")
         assert shown.strip() == f"ccaas-bridge {__version__}"
-        assert json.loads(_docker(f"image inspect {tag}"))[0]["Config"]["User"] == "10001:10001"
+        assert json.loads(_run(engine, f"image inspect {tag}"))[0]["Config"]["User"] == "10001:10001"
     finally:
-        _docker(f"image rm {tag}")
+        _run(engine, f"image rm {tag}")
 
 
-def _engine_runs() -> bool:
+def _engine_runs(engine: list[str]) -> bool:
     try:
-        done = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=_ENGINE_TIMEOUT_S)
+        done = subprocess.run([*engine, "info"], capture_output=True, check=False, timeout=_ENGINE_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
 
 
-def _docker(arguments: str) -> str:
-    command = ["docker", *shlex.split(arguments)]
+def _run(engine: list[str], arguments: str) -> str:
+    command = [*engine, *shlex.split(arguments)]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=_BUILD_TIMEOUT_S)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
