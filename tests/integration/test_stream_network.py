@@ -200,6 +200,22 @@ async def test_jump_in_the_overlap(stage: Stage) -> None:
 
 
 @together
+async def test_hole_while_second_sockets_are_starved(stage: Stage) -> None:
+    """They show nothing while the first delivers behind it: two are tried, then one alone asks, and the gap is true."""
+    async with Scenario(stage, platform(rate=100, retention_s=600)) as it:
+        await it.ready()
+        await it.flowing(50)
+        before = it.count("opens")
+        it.simulator.mute(10.0)
+        it.simulator.jump(3)
+        await it.until(lambda: it.story("gap recorded"), "the gap")
+        assert it.count("opens") - before <= 5
+        await it.flowing(50)
+        await it.drained()
+        await it.finish(gaps=missed(it, "jump"))
+
+
+@together
 async def test_sequence_starts_anew(stage: Stage) -> None:
     """The platform's sequence is reset: a gap record, the next epoch, and every event of both."""
     async with Scenario(stage, platform(rate=100, token_life_s=8)) as it:
