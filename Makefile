@@ -26,7 +26,7 @@ types: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python -m tests.bench
 
-# Which changes of the core no unit test notices; some ten minutes. What is left is explained in docs/developing.md.
+# Which changes of the core no unit test notices; a quarter of an hour. What is left is explained in docs/developing.md.
 mutate: $(VENV)/.development
 	$(BIN)/python -m pip install --quiet --group mutation
 	$(BIN)/mutmut run

@@ -408,3 +408,17 @@ def test_another_token_that_ends_no_later_proves_no_other_clock() -> None:
     for value in ("a", "b"):
         answer = clock.granted(Grant(value, 1000.0, 60.0, EPOCH_S, EPOCH_S - 5.0), 1000.0)
         assert answer is Answer.EXPIRED
+
+
+def test_superseded_token_is_replaced_at_once_whatever_its_life() -> None:
+    """Another worker got a later one; an earlier instant that was due already stays."""
+    clock = clock_in_use()
+    clock.granted(grant(life_s=None), 1000.0)
+    assert clock.deadline() is None
+    clock.superseded(1010.0)
+    assert clock.deadline() == 1010.0
+    clock.granted(grant("b", 3600.0, 1011.0), 1011.0)
+    clock.superseded(1020.0)
+    assert clock.deadline() == 1020.0
+    clock.superseded(1030.0)
+    assert clock.deadline() == 1020.0
