@@ -45,6 +45,7 @@ class _Line:
 
     channel: Channel
     topics: tuple[str, ...]
+    subscribed_at_s: float
     socket: WebSocketConnection
 
 
@@ -158,7 +159,7 @@ class NotificationSource:
                     channel = await self._channel(token)
                     undo.callback(self.release, channel)
                     await self._subscribe(token, channel, topics)
-                    line = _Line(channel, topics, await self._open(channel))
+                    line = _Line(channel, topics, self._clock.now(), await self._open(channel))
                     undo.push_async_callback(line.socket.close, 1000, "not needed")
                     lines.append(line)
                 if not lines:
@@ -176,14 +177,18 @@ class NotificationSource:
         return await fetch_conversations(self._api, token, lapse)
 
     async def prove(self, lines: Sequence[_Line], token: Token) -> bool:
-        """Whether the subscriptions stand; those of queues and users that came or went are mended."""
+        """Whether the subscriptions stand; those of queues and users that came or went are mended.
+
+        All are renewed from time to time: a channel ends 24 hours after the last time, however long its token lives.
+        """
         if not await self._stands(lines, token):
             return False
         wanted = await self._topics.current(token)
         for line, topics in zip(lines, rearranged([line.topics for line in lines], wanted), strict=True):
-            if topics != line.topics:
+            now = self._clock.now()
+            if topics != line.topics or now >= line.subscribed_at_s + self._topics.every_s:
                 await self._subscribe(token, line.channel, topics)
-                line.topics = topics
+                line.topics, line.subscribed_at_s = topics, now
         return True
 
     def release(self, channel: Channel) -> None:

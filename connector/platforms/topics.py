@@ -33,6 +33,11 @@ class TopicList:
         self._current: list[str] = []
         self._due = 0.0
 
+    @property
+    def every_s(self) -> float:
+        """How long what was wanted and subscribed may be left alone."""
+        return self._plan.every_s
+
     async def current(self, token: Token) -> list[str]:
         """The topics, each once. Raises :class:`connector.errors.DialError` where ids cannot be had."""
         now = self._clock.now()

@@ -82,7 +82,8 @@ class NotificationsSettings(PlatformSettings):
         description="The login server in place of `https://login.{region}`; `auth.token_url` follows from it.",
     )
     names_refresh_seconds: PositiveSeconds = Field(
-        default=300, description="How often queues and users behind `{id}` are listed anew."
+        default=300,
+        description="How often queues and users behind `{id}` are listed anew, and all topics subscribed again.",
     )
     _checked = checked(_faults, secrets=("proxy",), prepare=_preset)
 

@@ -132,7 +132,7 @@ class GenesysStage:
         """Return once every worker does all its work, and events arrive."""
         for worker in self.workers:
             await asyncio.to_thread(worker.ready, PATIENCE_S)
-        await self.until(lambda: self.cloud.stats()["sockets"]["open"], "a socket")
+        await self.until(self.head, "an event")
 
     async def until(self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
         """Return once the condition holds."""
