@@ -97,8 +97,6 @@ class Checkpoint:
     has begun, and has no end yet; ``snapshot_records`` of it stand behind the position. ``stopped``: after a gap, by
     ``on_gap: stop``. ``command_id``: the last change of position by an operator; ``reason`` is there only in the
     checkpoint that it made. ``anew``: it gave the position up, and the stream begins as one without a checkpoint.
-    ``recent``: the identities of the last events written, the newest last, where the platform gives no positions and
-    another worker reads beside this one.
     """
 
     stream: str
@@ -114,7 +112,6 @@ class Checkpoint:
     command_id: str | None = None
     reason: str | None = None
     anew: bool = False
-    recent: tuple[str, ...] = ()
 
     @property
     def mark(self) -> Mark:

@@ -46,7 +46,6 @@ class Recent(Generic[Item]):
         *,
         identity: Callable[[Item], str],
         key: Callable[[Item], str | bytes],
-        now: float,
         hold_limit: int = 5000,
     ) -> None:
         """``identity``: the same for two deliveries of an event. ``key``: of what must stay in order."""
@@ -56,7 +55,7 @@ class Recent(Generic[Item]):
         self._key = key
         self._hold_limit = hold_limit
         self.max_time_ms = checkpoint.event_time_ms
-        self._seen: dict[str, float] = dict.fromkeys(checkpoint.recent, now)
+        self._seen: dict[str, float] = {}
         self._numbered = checkpoint.dead_letters[-1].ordinal if checkpoint.dead_letters else 0
         self._held: dict[int, dict[str, _Arrival[Item]]] = {}
         self._newest = ""

@@ -39,5 +39,4 @@ def ledger_of(plan: StreamPlan, parts: Parts, checkpoint: Checkpoint) -> EventLe
     def key(item: Item | Unread) -> str | bytes:
         return parts.envelope.key(item.document) if isinstance(item, Item) else parts.envelope.identity.stream
 
-    now = parts.shared.clock.now()
-    return Recent(checkpoint, identity=carried, key=key, now=now, hold_limit=plan.buffer_events)
+    return Recent(checkpoint, identity=carried, key=key, hold_limit=plan.buffer_events)

@@ -16,7 +16,6 @@ class Desk:
             checkpoint or Checkpoint("s", position=0),
             identity=lambda item: item.partition("@")[0],
             key=lambda item: item.partition(":")[0],
-            now=self.now,
             hold_limit=hold_limit,
         )
         for socket in range(1, sockets + 1):
@@ -52,12 +51,6 @@ def test_fresh_events_are_numbered() -> None:
     assert desk.shows("a:1 a:2 a:1 b:1") == ["8=a:1", "9=a:2", "10=b:1"]
     assert desk.ledger.admit(1, 0, None, "a:2@5", desk.now) is Verdict.DUPLICATE
     assert desk.ledger.high == 10
-
-
-def test_what_was_written_last_is_known() -> None:
-    """The checkpoint tells another worker what was written."""
-    desk = Desk(checkpoint=Checkpoint("s", position=7, recent=("a:1", "a:2")))
-    assert desk.shows("a:1 a:2 a:3") == ["8=a:3"]
 
 
 def test_second_socket_waits_for_the_first() -> None:
