@@ -29,7 +29,7 @@ def _by_kind(document: Any) -> Any:  # noqa: ANN401  # whatever the file holds
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        if kind is None or kind in KINDS:
+        if kind is None or str(kind) in KINDS:
             raise
         others = [fault for fault in explain(error, model) if fault.location != ("kind",)]
         faults = [Fault(("kind",), f"should be one of {', '.join(KINDS)}"), *others]

@@ -74,6 +74,7 @@ def test_plan() -> None:
         ({"api_url": "http://a"}, "platforms.genesys.region"),
         ({"stream_url": "wss://x"}, "platforms.genesys.stream_url"),
         ({"kind": "other"}, "platforms.genesys.kind"),
+        ({"kind": ["other"]}, "platforms.genesys.kind"),
         ({"stream": {"subscribe": []}}, "streams.0.subscribe"),
         ({"stream": {"subscribe": ["users"]}}, "streams.0.subscribe.0"),
         ({"stream": {"subscribe": ["v2.detail.events.conversation.{id}.acd.start"]}}, "streams.0.subscribe.0"),
