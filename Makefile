@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUPPLY := $(VENV)/supply/bin
+# Tests at the same time, in several processes (tests/conftest.py says how many), the longest first.
+TOGETHER := --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test test-tools style types bench mutate golden release-schemas lock sbom vulnerabilities licences clean
 
@@ -11,10 +13,10 @@ demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest -m "not tools"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not tools"
 
 test-tools: $(VENV)/.development $(VENV)/.genesys
-	$(BIN)/python -m pytest -m tools
+	$(BIN)/python -m pytest $(TOGETHER) -m tools
 
 style: $(VENV)/.development
 	$(BIN)/ruff check .

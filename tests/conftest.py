@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
@@ -11,18 +12,36 @@ import pytest
 
 from tests.support import broker
 from tests.support.bridge_process import BridgeProcess, Configuration
+from tests.support.maven_broker import BrokerUnavailableError
 from tests.support.seed import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from tests.support.maven_broker import MavenBroker
 
+_HERE = Path(__file__).parent
+_LONG = ["integration", "properties"]
+_A_CORE = 3
 
 if "CI" not in os.environ:  # there Hypothesis takes its own profile: the same examples every time, no deadline
     hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("unhurried")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many tests run at the same time: scenarios wait more than they compute."""
+    return _A_CORE * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: no process is left alone with it in the end."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        directory = item.path.relative_to(_HERE).parts[0]
+        return item.get_closest_marker("slow") is None, _LONG.index(directory) if directory in _LONG else len(_LONG)
+
+    items.sort(key=rank)
 
 
 def pytest_report_header() -> str:
@@ -38,10 +57,52 @@ class OwnBroker(Protocol):
         ...
 
 
+_SETTINGS = {
+    # time-outs of transactions, compaction and retention act within a second, not within minutes
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "300",
+    "log.cleaner.backoff.ms": "300",
+    "log.initial.task.delay.ms": "1000",
+    "log.retention.check.interval.ms": "1000",
+    "file.delete.delay.ms": "1000",
+    "group.min.session.timeout.ms": "1000",
+    # as short under KIP-848, where the brokers decide
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "300",
+    # permissions exist where a test sets them
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def worker_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MavenBroker]:
+    """The one broker of these tests: of each worker's, where several run them at the same time."""
+    started = broker.own_broker(tmp_path_factory.mktemp("kafka"), proxied=True, settings=_SETTINGS)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def lane_broker(worker_broker: MavenBroker) -> Iterator[MavenBroker]:
+    """That broker for a test that kills and freezes it: nobody else uses it meanwhile. It serves again afterwards."""
+    yield worker_broker
+    worker_broker.restore()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     """Bootstrap servers of a broker shared by all tests: use names of your own (``broker.fresh_name``)."""
-    with broker.shared_broker(tmp_path_factory.mktemp("kafka")) as bootstrap:
+
+    def ours() -> str:
+        try:
+            found: MavenBroker = request.getfixturevalue("worker_broker")
+        except pytest.fail.Exception as failure:
+            raise BrokerUnavailableError(str(failure)) from failure
+        return found.bootstrap
+
+    with broker.shared_broker(ours) as bootstrap:
         yield bootstrap
 
 

@@ -34,7 +34,7 @@ def main() -> int:
     names = options.only or list(_BENCHMARKS)
     with tempfile.TemporaryDirectory(prefix="ccaas-bench-") as directory:
         try:
-            broker = MavenBroker(Path(directory) / "kafka")
+            broker = MavenBroker(Path(directory) / "kafka", java_options=())
             broker.start()
         except BrokerUnavailableError as error:
             sys.stderr.write(f"{error}\n")

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from connector.simulator.genesys import GenesysSettings
-from tests.support.chorus import Stage
 from tests.support.genesys import GenesysStage
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.asyncio
 

@@ -25,10 +25,10 @@ from connector.model import Batch
 from connector.simulator import Simulator
 from connector.supervisor import Supervisor
 from tests.support.bridge_process import BridgeProcess, Configuration, configuration
-from tests.support.chorus import Stage
 from tests.support.lane import PATIENCE_S, LaneRig, Member, News, Site
 from tests.support.ledger import compare, read
 from tests.support.scenario import Scenario, platform
+from tests.support.stage import Stage
 
 if TYPE_CHECKING:
     from tests.support.endtxn_proxy import EndTxnProxy
@@ -315,7 +315,7 @@ async def test_crash_before_the_first_event_leaves_no_silent_gap(site: Site, dir
 
 async def test_lost_sight_of_the_group_keeps_sockets_and_buffers(lane_broker: MavenBroker, directory: Path) -> None:
     """Kafka stands still for longer than the session: the platform notices nothing, and every event comes once."""
-    stage = Stage(lane_broker.bootstrap, directory, 1)
+    stage = Stage(lane_broker.bootstrap, directory)
     async with Scenario(stage, platform(rate=200, token_life_s=600), membership=_SHORT_SESSION, lanes=2) as it:
         await it.ready()
         await it.flowing(100)
@@ -364,7 +364,7 @@ async def test_lane_that_is_another_workers_after_the_rejoin_is_closed(
 
 async def test_lone_worker_killed_is_back_within_its_session(lane_broker: MavenBroker, directory: Path) -> None:
     """Restarted after kill -9, it waits for its own ghost no longer than the default session of 6 s."""
-    stage = Stage(lane_broker.bootstrap, directory, 1)
+    stage = Stage(lane_broker.bootstrap, directory)
     async with Scenario(stage, platform(rate=100, token_life_s=600), lanes=2) as it:
         await it.ready()
         await it.flowing(50)

@@ -7,12 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-
-from tests.support.chorus import Stage, together_with_broker
 from tests.support.scenario import Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _LOST = "lanes lost from sight; sockets stay, nothing is written"
 _POISON = "much cannot be read or written; look at the dead letters"
@@ -78,7 +74,6 @@ async def _blamed(it: Scenario, kind: str) -> AsyncIterator[None]:
     assert {_kind(line) for line in _loud(it)[told:]} == {kind}
 
 
-@together_with_broker
 async def test_log_and_metrics_tell_who_is_at_fault(stage: Stage) -> None:
     """One fault of each kind, one after the other, against one worker."""
     async with stage.own_broker(proxied=True) as broker:

@@ -8,13 +8,9 @@ import os
 import signal
 from typing import Any
 
-import pytest
-
 from tests.support.bridge_process import BridgeProcess
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _REFUSED = "configuration refused: nothing has changed"
 
@@ -37,7 +33,6 @@ def _sockets(it: Scenario, channel: str) -> int:
     return len(list(it.simulator.world.sockets_of(channel)))
 
 
-@together
 async def test_streams_are_added_changed_and_removed_beside_one_that_flows_on(stage: Stage) -> None:
     """Its socket is never closed; a stream that comes back goes on where it was: its checkpoint stayed."""
     streams = ({"name": STREAM}, {"name": "crm"})
@@ -57,7 +52,6 @@ async def test_streams_are_added_changed_and_removed_beside_one_that_flows_on(st
         await it.finish()
 
 
-@together
 async def test_faulty_configuration_changes_nothing_and_says_why(stage: Stage) -> None:
     """Nor does one that changes what cannot be: the key is named. Put right, it is taken up."""
     async with Scenario(stage, platform(rate=100)) as it:
@@ -79,7 +73,6 @@ async def test_faulty_configuration_changes_nothing_and_says_why(stage: Stage) -
         await it.finish()
 
 
-@together
 async def test_sighup_reads_again_at_once(stage: Stage) -> None:
     """As daemons do."""
     async with Scenario(stage, platform(rate=100)) as it:
@@ -89,7 +82,6 @@ async def test_sighup_reads_again_at_once(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_rotated_client_secret_is_picked_up_from_its_file(stage: Stage) -> None:
     """The next token is asked for with it; the stream keeps its socket until that token is there."""
     secret = stage.directory / "client-secret"
@@ -108,7 +100,6 @@ async def test_rotated_client_secret_is_picked_up_from_its_file(stage: Stage) ->
         await it.finish()
 
 
-@together
 async def test_workers_with_different_configurations_are_named(stage: Stage) -> None:
     """In the log and in a metric, until they agree again."""
     async with Scenario(stage, platform(rate=100)) as it:

@@ -13,13 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.chorus import Stage, together
 from tests.support.processes import Child
 from tests.support.scenario import STREAM, Scenario, missed, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _PROGRAM = Path(__file__).parents[2] / "docs" / "examples" / "wfm_adherence.py"
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
@@ -70,7 +66,6 @@ class _Consumer:
         return dict(json.loads(done.stdout))
 
 
-@together
 async def test_example_survives_kills_and_a_gap(stage: Stage) -> None:
     """After kills and a gap it knows just the conversations of the platform, and counts what a fresh one does."""
     settings = platform(rate=100, retention_s=3, conversations=60, token_life_s=5)

@@ -13,14 +13,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from connector.errors import ControlUnavailableError, NotStoppedError
 from connector.model import Target
-from tests.support.chorus import Stage, together
 from tests.support.fleet import say
 from tests.support.ledger import unfinished
 from tests.support.operators import Operator
 from tests.support.scenario import STREAM, Scenario, platform
 from tests.support.seed import SEED, TOLD
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 
 async def _ids(it: Scenario) -> list[tuple[int, int]]:
@@ -41,7 +39,6 @@ async def _gaps(it: Scenario) -> list[tuple[str, int, int]]:
     return [(gap["reason"], gap["from"], gap["to"]) for gap in found]
 
 
-@together
 async def test_paused_stream_has_no_socket_and_loses_nothing(stage: Stage) -> None:
     """The socket is closed with 1000, the others flow on, the worker is ready; a restart of the worker keeps it so."""
     streams = ({"name": STREAM}, {"name": "crm"})
@@ -64,7 +61,6 @@ async def test_paused_stream_has_no_socket_and_loses_nothing(stage: Stage) -> No
         await it.finish()
 
 
-@together
 async def test_restart_opens_the_stream_again_once(stage: Stage) -> None:
     """From its last commit; the record comes again with the next request, and nothing happens."""
     async with Scenario(stage, platform(rate=200)) as it, Operator(it.kafka, it.group) as operator:
@@ -82,7 +78,6 @@ async def test_restart_opens_the_stream_again_once(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_many_streams_are_told_at_once_in_few_transactions(stage: Stage) -> None:
     """Three hundred requests at one moment: one transaction. Those of another process meanwhile are not lost."""
     names = [f"s{i}" for i in range(300)]
@@ -108,7 +103,6 @@ async def test_many_streams_are_told_at_once_in_few_transactions(stage: Stage) -
         await it.finish()
 
 
-@together
 async def test_position_moves_forward_with_a_gap_record(stage: Stage) -> None:
     """Only while stopped; gap record, checkpoint and its reason in one transaction; a resume does not erase it."""
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
@@ -132,7 +126,6 @@ async def test_position_moves_forward_with_a_gap_record(stage: Stage) -> None:
         assert ids == [(0, p) for p in range(1, it.position()[1] + 1) if not stood < p <= target]
 
 
-@together
 async def test_position_moves_back_in_a_new_epoch_once_across_kills(stage: Stage) -> None:
     """The platform's replay counts anew; a takeover in the middle, and the same record again, change nothing."""
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
@@ -166,7 +159,6 @@ async def test_position_moves_back_in_a_new_epoch_once_across_kills(stage: Stage
         assert await _gaps(it) == []
 
 
-@together
 async def test_deleted_position_lets_the_stream_begin_anew(stage: Stage) -> None:
     """As configured, in a new epoch: here from the earliest that the platform has."""
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
@@ -187,7 +179,6 @@ async def test_deleted_position_lets_the_stream_begin_anew(stage: Stage) -> None
         assert ids == [(0, p) for p in range(1, stood + 1)] + [(1, p) for p in range(1, it.head()[1] + 1)]
 
 
-@together
 async def test_stream_stops_after_a_gap_until_an_operator_lets_it_go_on(stage: Stage) -> None:
     """``on_gap: stop``: the gap is recorded, nothing more is read, a restart does not forget it; then it is resumed."""
     streams = {"name": STREAM, "on_gap": "stop"}
@@ -215,7 +206,6 @@ async def test_stream_stops_after_a_gap_until_an_operator_lets_it_go_on(stage: S
         assert reason == "jump"
 
 
-@together
 async def test_garbage_in_the_control_topic_is_skipped(stage: Stage) -> None:
     """It is told, and what streams were told before goes on to count."""
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:
@@ -231,7 +221,6 @@ async def test_garbage_in_the_control_topic_is_skipped(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_a_missing_control_topic_keeps_no_stream_from_running(stage: Stage) -> None:
     """Nobody can be told anything, and whoever asks hears why."""
     async with Scenario(stage, platform(rate=100), topics={"create": False}, started=False) as it:
@@ -265,7 +254,6 @@ async def _command(it: Scenario, *words: str) -> tuple[int | None, str]:
     return process.returncode, output.decode()
 
 
-@together
 async def test_streams_are_steered_from_the_command_line(stage: Stage) -> None:
     """All of them, some by name; a name that is none, or no name at all, changes nothing."""
     async with Scenario(stage, platform(rate=100), {"name": STREAM}, {"name": "crm"}) as it:
@@ -302,7 +290,6 @@ async def _obeyed(it: Scenario, names: list[str], *, runs: bool) -> None:
     await it.until(lambda: all(bool(it.open_sockets(name)) == runs for name in names), "all do as they are told")
 
 
-@together
 async def test_writer_and_owner_are_killed_in_the_middle_of_a_request(stage: Stage) -> None:
     """All streams were told or none, whoever died; what they were told is done, once, and no event suffers."""
     streams = [{"name": f"s{i}"} for i in range(12)]
@@ -333,7 +320,6 @@ async def test_writer_and_owner_are_killed_in_the_middle_of_a_request(stage: Sta
         await it.finish()
 
 
-@together
 async def test_position_is_set_from_the_command_line(stage: Stage) -> None:
     """Refused while the stream runs; made by its owner while it is stopped; kept for the next worker if none runs."""
     async with Scenario(stage, platform(rate=100)) as it, Operator(it.kafka, it.group) as operator:

@@ -7,16 +7,13 @@ import random
 
 import pytest
 
-from tests.support.chorus import Stage, together
 from tests.support.scenario import Scenario, platform
 from tests.support.seed import SEED, TOLD
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _LINGER_S = 0.2  # a transaction is open nearly all the time
 
 
-@together
 @pytest.mark.parametrize("nth", range(5))
 async def test_kill_in_the_middle_of_a_transaction(stage: Stage, nth: int) -> None:
     """Killed at random instants under load (twice by each of five): every event once, in order, byte for byte."""
@@ -39,7 +36,6 @@ async def test_kill_in_the_middle_of_a_transaction(stage: Stage, nth: int) -> No
         assert halves, "no transaction was open at the kills"
 
 
-@together
 async def test_kill_during_the_start(stage: Stage) -> None:
     """Killed again and again while it starts, joins, fences and reads: nothing is lost, nothing is written twice."""
     rng = random.Random(SEED)
@@ -56,7 +52,6 @@ async def test_kill_during_the_start(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_two_kills_in_a_rotation(stage: Stage) -> None:
     """Killed while two sockets are open: the successor takes neither twice."""
     async with Scenario(stage, platform(rate=150, token_life_s=5, retention_s=600, open_delay_s=0.4)) as it:

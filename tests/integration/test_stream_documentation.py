@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Message
 
-from tests.support.chorus import Stage, together
 from tests.support.ledger import Record
 from tests.support.scenario import STREAM, Scenario, platform
+from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.tools, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = pytest.mark.tools
 
 _PAGE = Path(__file__).parents[2] / "docs" / "consuming.md"
 _COMMAND_TIMEOUT_S = 60.0
@@ -75,7 +75,6 @@ def _run_commands(it: Scenario) -> list[str]:
     ]
 
 
-@together
 async def test_page_for_consumers_does_what_it_says(stage: Stage) -> None:
     """Records are read once, the watermark is the checkpoint's, a position is found, kcat shows every event."""
     async with Scenario(stage, platform(rate=100, token_life_s=5, backlog=200)) as it:

@@ -8,15 +8,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-import pytest
-
-from tests.support.chorus import Stage, together
 from tests.support.ledger import Record
 from tests.support.scenario import STREAM, Scenario, missed, platform
+from tests.support.stage import Stage
 from tests.support.verdict import GapSeen
 from tests.validation import validate, validate_snapshot_record
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
 _REBUILT = {"name": STREAM, "on_gap": "snapshot"}
@@ -49,7 +45,6 @@ async def _lose_some(it: Scenario) -> None:
     await it.drained()
 
 
-@together
 async def test_state_is_rebuilt_after_a_gap(stage: Stage) -> None:
     """The gap record names its snapshot; begin and end are in every partition, and every conversation between them."""
     settings = platform(rate=100, retention_s=3, conversations=200)
@@ -75,7 +70,6 @@ def validate_gap(record: Record) -> dict[str, Any]:
     return dict(json.loads(record.value))
 
 
-@together
 async def test_kill_in_the_middle_of_a_snapshot(stage: Stage) -> None:
     """The checkpoint says that a snapshot has begun and has no end: the next owner writes a new one, and no new gap."""
     settings = platform(rate=100, retention_s=3, conversations=20_000)
@@ -104,7 +98,6 @@ async def test_kill_in_the_middle_of_a_snapshot(stage: Stage) -> None:
         assert any(each[".end"] == 4 for each in kinds), "the new one is whole"
 
 
-@together
 async def test_start_at_a_snapshot(stage: Stage) -> None:
     """The state first, then every event after the position that it stands for."""
     settings = platform(rate=50, backlog=500, conversations=100)
@@ -118,7 +111,6 @@ async def test_start_at_a_snapshot(stage: Stage) -> None:
         await it.finish(begins={STREAM: begin})
 
 
-@together
 async def test_refused_position_is_a_gap(stage: Stage) -> None:
     """A platform that refuses an expired position is asked for its present; what is between is declared missing."""
     settings = platform(rate=100, retention_s=3, expired_position="refuse")
@@ -135,7 +127,6 @@ async def test_refused_position_is_a_gap(stage: Stage) -> None:
         await it.finish(gaps=missed(it, "retention"))
 
 
-@together
 async def test_item_too_large_to_read_is_a_gap(stage: Stage) -> None:
     """Twice at the same position: declared missing, that one alone, and the stream goes on."""
     settings = platform(rate=50)
@@ -150,7 +141,6 @@ async def test_item_too_large_to_read_is_a_gap(stage: Stage) -> None:
         await it.finish(gaps=[GapSeen(0, large.position, large.position, "oversize")])
 
 
-@together
 async def test_quiet_stream_is_complete_all_the_same(stage: Stage) -> None:
     """At night nothing comes: the checkpoint's ``complete_until`` advances, its position does not."""
     settings = platform(rate=50, retention_s=8)

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from connector.simulator.poison import PoisonKind
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, assert_calm, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 LIFE_S = 5.0
 SLOW_START_S = 0.4
@@ -19,7 +17,6 @@ SLOW_START_S = 0.4
 _DAY_MS = 86_400_000
 
 
-@together
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
@@ -54,7 +51,6 @@ async def test_poison_in_sequence_across_a_rotation(stage: Stage, kind: PoisonKi
         assert all(letter.covers is not None for letter in letters)
 
 
-@together
 @pytest.mark.parametrize("kind", ["bad_json", "invalid_utf8", "no_position"])
 async def test_poison_as_noise_between_rotations(stage: Stage, kind: PoisonKind) -> None:
     """An unreadable frame that stands for no position: one dead letter without ``covers``, and no gap."""
@@ -75,7 +71,6 @@ async def test_poison_as_noise_between_rotations(stage: Stage, kind: PoisonKind)
         await it.finish(noise=letters)
 
 
-@together
 async def test_poison_of_a_quiet_stream_does_not_wait_for_ever(stage: Stage) -> None:
     """An unreadable item with nothing after it becomes a dead letter all the same, once, and the next event goes on."""
     async with Scenario(stage, platform(rate=0)) as it:
@@ -90,7 +85,6 @@ async def test_poison_of_a_quiet_stream_does_not_wait_for_ever(stage: Stage) -> 
         assert len(await it.records(f"{it.group}.dead-letter")) == 1
 
 
-@together
 async def test_events_dated_next_year_and_1970(stage: Stage) -> None:
     """Wrong dates neither stop the lane nor expire the record: the time stamp is clamped, ``ce_time`` is the truth."""
     settings = platform(rate=100, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)
@@ -110,7 +104,6 @@ async def test_events_dated_next_year_and_1970(stage: Stage) -> None:
         assert_calm(it)
 
 
-@together
 async def test_array_frames_are_cut_byte_for_byte(stage: Stage) -> None:
     """Events out of arrays with odd spacing, escapes and numbers like 1.0, with unreadable elements among them."""
     settings = platform(rate=200, batch=7, token_life_s=LIFE_S, open_delay_s=SLOW_START_S, backlog=1000)
@@ -125,7 +118,6 @@ async def test_array_frames_are_cut_byte_for_byte(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_kind_nice_offset(stage: Stage) -> None:
     """The other kind: positions by the name of ``offset``, through rotations and a drop."""
     async with Scenario(stage, platform(kind="nice-offset", rate=200, token_life_s=LIFE_S)) as it:
@@ -136,7 +128,6 @@ async def test_kind_nice_offset(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_large_events(stage: Stage) -> None:
     """Events of 20 kB in transactions and topics of the usual limits."""
     settings = platform(rate=50, payload_bytes=20_000, token_life_s=LIFE_S, backlog=300)
@@ -147,7 +138,6 @@ async def test_large_events(stage: Stage) -> None:
         assert_calm(it)
 
 
-@together
 async def test_routes_to_several_topics(stage: Stage) -> None:
     """WFM, speech and CRM, each by its routes into its topics, in order through rotations."""
     settings = platform(rate=100, token_life_s=LIFE_S)
@@ -176,7 +166,6 @@ async def test_routes_to_several_topics(stage: Stage) -> None:
             assert_calm(it, name)
 
 
-@together
 async def test_priority_route_commits_at_once(stage: Stage) -> None:
     """An event of a ``high`` route does not wait for the linger; one of another route does."""
     hurried = [{"match": {"event_type": "*"}, "topic": stage.name("hurried"), "priority": "high"}]
@@ -191,7 +180,6 @@ async def test_priority_route_commits_at_once(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_one_platform_stream_under_two_names(stage: Stage) -> None:
     """The same channel configured twice: two streams, each with its own position, each complete."""
     settings = platform(rate=100, token_life_s=LIFE_S)

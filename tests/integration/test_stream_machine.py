@@ -9,10 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.support.chorus import Stage, together
 from tests.support.scenario import Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
 _HOUR_S = 3600
@@ -38,7 +36,6 @@ async def _stand_still(it: Scenario, seconds: float) -> None:
     it.worker.thaw()
 
 
-@together
 async def test_event_loop_stalled_for_seconds(stage: Stage) -> None:
     """The whole process stands still for 3 s, again and again, under load: nothing is lost, the sockets live on."""
     async with Scenario(stage, platform(rate=200, retention_s=600)) as it:
@@ -52,7 +49,6 @@ async def test_event_loop_stalled_for_seconds(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_suspended_for_longer_than_the_tokens_life(stage: Stage) -> None:
     """As a suspended machine: the token died meanwhile, and the platform closed. One new token, and on it goes."""
     async with Scenario(stage, platform(rate=200, token_life_s=6, retention_s=600), network=_QUICK) as it:
@@ -67,7 +63,6 @@ async def test_suspended_for_longer_than_the_tokens_life(stage: Stage) -> None:
         assert it.count("unauthorized") <= 2
 
 
-@together
 @pytest.mark.parametrize("step_s", [_HOUR_S, -_HOUR_S])
 async def test_wall_clock_stepped_by_an_hour(stage: Stage, step_s: int) -> None:
     """Under a running worker: tokens rotate as before, nothing is lost; only time stamps tell."""
@@ -99,7 +94,6 @@ async def test_wall_clock_stepped_by_an_hour(stage: Stage, step_s: int) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_no_file_descriptors_left(stage: Stage) -> None:
     """Nothing can be opened: dials fail and say why; with descriptors again everything heals by itself."""
     async with Scenario(stage, platform(rate=100, retention_s=600), {"name": "a"}, {"name": "b"}, network=_QUICK) as it:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, missed, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
 
 
-@together
 async def test_tcp_aborts(stage: Stage) -> None:
     """Connections reset again and again: every position arrives once, in order."""
     async with Scenario(stage, platform(rate=300, token_life_s=8), network=_QUICK) as it:
@@ -25,7 +22,6 @@ async def test_tcp_aborts(stage: Stage) -> None:
         assert it.count("unauthorized") == 0
 
 
-@together
 async def test_accept_then_close_backs_off(stage: Stage) -> None:
     """A handshake alone is no health: a server that accepts and closes is dialled seldom, also with fresh tokens."""
     window_s = 10.0
@@ -45,7 +41,6 @@ async def test_accept_then_close_backs_off(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_half_open_connection_is_noticed(stage: Stage) -> None:
     """Nothing arrives and no ping is answered while TCP stays open: closed after the silence, and dialled anew."""
     configured = {"ping_seconds": 0.5, "silence_seconds": 2}
@@ -58,7 +53,6 @@ async def test_half_open_connection_is_noticed(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_quiet_is_not_silent(stage: Stage) -> None:
     """A quiet stream whose pings are answered is left alone."""
     configured = {"ping_seconds": 0.5, "silence_seconds": 1.5}
@@ -72,7 +66,6 @@ async def test_quiet_is_not_silent(stage: Stage) -> None:
         assert it.count("opens") == 1
 
 
-@together
 async def test_platform_away_for_a_while(stage: Stage) -> None:
     """The platform stops and comes back on the same address: live all the time, ready when it is back, nothing lost."""
     async with Scenario(stage, platform(rate=100), network=_QUICK) as it:
@@ -89,7 +82,6 @@ async def test_platform_away_for_a_while(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_platform_away_at_start(stage: Stage) -> None:
     """The platform and its token endpoint are away when the worker starts: it waits, and begins when they come."""
     async with Scenario(stage, platform(rate=100, backlog=50), listening=False, network=_QUICK) as it:
@@ -102,7 +94,6 @@ async def test_platform_away_at_start(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_throttled_handshakes(stage: Stage) -> None:
     """429 with Retry-After on the handshake is obeyed: no dial before it is over."""
     async with Scenario(stage, platform(rate=100), network=_QUICK) as it:
@@ -118,7 +109,6 @@ async def test_throttled_handshakes(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 @pytest.mark.parametrize("expired_position", ["head", "oldest"])
 async def test_retention_passed_is_a_gap_exact_to_the_position(stage: Stage, expired_position: str) -> None:
     """What the platform no longer has is declared, to the position, and nothing else is."""
@@ -139,7 +129,6 @@ async def test_retention_passed_is_a_gap_exact_to_the_position(stage: Stage, exp
         await it.finish(gaps=gaps)
 
 
-@together
 async def test_hole_in_front_of_silence_is_declared(stage: Stage) -> None:
     """The stream goes quiet right behind a hole, and who asks again gets nothing: what came is not kept for ever."""
     async with Scenario(stage, platform(rate=0)) as it:
@@ -156,7 +145,6 @@ async def test_hole_in_front_of_silence_is_declared(stage: Stage) -> None:
         await it.finish(gaps=missed(it, "jump"))
 
 
-@together
 async def test_outage_within_the_retention_is_no_gap(stage: Stage) -> None:
     """An outage shorter than the retention: everything is replayed, nothing is declared missing."""
     async with Scenario(stage, platform(rate=100, retention_s=60), network=_QUICK) as it:
@@ -171,7 +159,6 @@ async def test_outage_within_the_retention_is_no_gap(stage: Stage) -> None:
         assert not it.story("positions did not come; asking again")
 
 
-@together
 async def test_platform_that_skips_positions(stage: Stage) -> None:
     """Positions that never come to be: asked for once more, then declared a jump; what came behind them is not lost."""
     async with Scenario(stage, platform(rate=100, token_life_s=8)) as it:
@@ -186,7 +173,6 @@ async def test_platform_that_skips_positions(stage: Stage) -> None:
         await it.finish(gaps=gaps)
 
 
-@together
 async def test_jump_in_the_overlap(stage: Stage) -> None:
     """A hole that both sockets of a rotation show is declared once."""
     async with Scenario(stage, platform(rate=100, token_life_s=8, open_delay_s=0.4)) as it:
@@ -199,7 +185,6 @@ async def test_jump_in_the_overlap(stage: Stage) -> None:
         await it.finish(gaps=missed(it, "jump"))
 
 
-@together
 async def test_hole_while_second_sockets_are_starved(stage: Stage) -> None:
     """They show nothing while the first delivers behind it: two are tried, then one alone asks, and the gap is true."""
     async with Scenario(stage, platform(rate=100, retention_s=600)) as it:
@@ -215,7 +200,6 @@ async def test_hole_while_second_sockets_are_starved(stage: Stage) -> None:
         await it.finish(gaps=missed(it, "jump"))
 
 
-@together
 async def test_sequence_starts_anew(stage: Stage) -> None:
     """The platform's sequence is reset: a gap record, the next epoch, and every event of both."""
     async with Scenario(stage, platform(rate=100, token_life_s=8)) as it:
@@ -228,7 +212,6 @@ async def test_sequence_starts_anew(stage: Stage) -> None:
         await it.finish(gaps=missed(it, "position_reset"))
 
 
-@together
 @pytest.mark.parametrize("when", ["overlap", "outage"])
 async def test_sequence_starts_anew_at_a_bad_moment(stage: Stage, when: str) -> None:
     """The reset comes while two sockets are open, or while none is."""
@@ -248,7 +231,6 @@ async def test_sequence_starts_anew_at_a_bad_moment(stage: Stage, when: str) -> 
         await it.finish(gaps=missed(it, "position_reset"))
 
 
-@together
 async def test_duplicates_from_the_platform(stage: Stage) -> None:
     """Events that the platform sends again, in mid-stream and in an overlap, are dropped."""
     async with Scenario(stage, platform(rate=200, token_life_s=5, open_delay_s=0.4)) as it:

@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.support.chorus import Stage, together
 from tests.support.maven_broker import free_ports
 from tests.support.nginx import Nginx
 from tests.support.rewriter import Rewriter, fragmented
 from tests.support.scenario import STREAM, Scenario, assert_calm, platform
 from tests.support.seed import SEED, TOLD
+from tests.support.stage import Stage
 from tests.support.tunnel import PASSWORD, USER, Tunnel
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _QUICK = {"backoff_seconds": 0.5, "backoff_max_seconds": 2, "breaker_failures": 4, "breaker_seconds": 2}
 _HEADROOM = 8  # file descriptors that come and go by themselves: log, Kafka, probes
@@ -68,7 +66,6 @@ def _descriptors(it: Scenario) -> int:
 
 
 @pytest.mark.tools
-@together
 async def test_reloads_of_a_reverse_proxy_under_load(stage: Stage) -> None:
     """A proxy reloaded again and again ends its connections while tokens rotate: everything once, in order."""
     async with (
@@ -87,7 +84,6 @@ async def test_reloads_of_a_reverse_proxy_under_load(stage: Stage) -> None:
 
 
 @pytest.mark.tools
-@together
 async def test_idle_time_out_of_a_reverse_proxy(stage: Stage) -> None:
     """A quiet stream outlives nginx's idle time-out by its pings alone."""
     configured = {"ping_seconds": 0.8, "silence_seconds": 6}
@@ -105,7 +101,6 @@ async def test_idle_time_out_of_a_reverse_proxy(stage: Stage) -> None:
 
 
 @pytest.mark.tools
-@together
 async def test_idle_time_out_shorter_than_the_pings(stage: Stage) -> None:
     """Where pings come too seldom nginx ends quiet sockets: reconnects, no loss, no gap, no emergency for tokens."""
     configured = {"ping_seconds": 20, "silence_seconds": 60}
@@ -130,7 +125,6 @@ async def test_idle_time_out_shorter_than_the_pings(stage: Stage) -> None:
 
 
 @pytest.mark.tools
-@together
 async def test_private_authority_and_client_certificate(stage: Stage) -> None:
     """Trusted by ``tls.ca_file``, known by ``tls.certificate_file``: all requests go over mutual TLS."""
     hospital = await asyncio.to_thread(_Hospital, stage.directory / stage.name("tls"))
@@ -159,7 +153,6 @@ async def test_private_authority_and_client_certificate(stage: Stage) -> None:
 
 
 @pytest.mark.tools
-@together
 async def test_wrong_certificate(stage: Stage) -> None:
     """An unknown authority, then a wrong name: not dialled through, said clearly, tried again, and well once it is."""
     hospital = await asyncio.to_thread(_Hospital, stage.directory / stage.name("tls"))
@@ -198,7 +191,6 @@ async def test_wrong_certificate(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
 async def test_tls_that_comes_to_nothing(stage: Stage, answer: bytes | None) -> None:
     """No TLS at all, a connection that is closed, one that says nothing: failures of the network, with a reason."""
@@ -229,7 +221,6 @@ async def test_tls_that_comes_to_nothing(stage: Stage, answer: bytes | None) -> 
 
 
 @pytest.mark.tools
-@together
 @pytest.mark.parametrize("by", ["setting", "environment"])
 async def test_forward_proxy(stage: Stage, by: str) -> None:
     """Tokens and streams by CONNECT, with credentials; cut and refused, then back; the password is in no log."""
@@ -264,7 +255,6 @@ async def test_forward_proxy(stage: Stage, by: str) -> None:
             assert PASSWORD not in it.worker.log_text()
 
 
-@together
 async def test_name_that_is_not_known(stage: Stage) -> None:
     """DNS fails for one platform: its streams back off and say so, the others do not notice."""
     (port,) = free_ports(1)
@@ -281,7 +271,6 @@ async def test_name_that_is_not_known(stage: Stage) -> None:
 # Frames -----------------------------------------------------------------------------------------------------------
 
 
-@together
 async def test_messages_in_many_fragments(stage: Stage) -> None:
     """Messages cut anywhere, with pings between the parts, through rotations: byte for byte."""
     (port,) = free_ports(1)
@@ -302,7 +291,6 @@ async def test_messages_in_many_fragments(stage: Stage) -> None:
         assert path.rewritten > 200
 
 
-@together
 @pytest.mark.parametrize("offered", [True, False])
 async def test_permessage_deflate(stage: Stage, *, offered: bool) -> None:
     """With ``compression`` messages may come compressed; without it nothing is offered, and nothing is."""
@@ -323,7 +311,6 @@ async def test_permessage_deflate(stage: Stage, *, offered: bool) -> None:
         assert (path.rewritten > 50) is offered
 
 
-@together
 async def test_close_without_an_end_of_tcp(stage: Stage) -> None:
     """A server that says goodbye and never hangs up: the bridge does, dials anew, and leaks nothing."""
     (port,) = free_ports(1)
@@ -348,7 +335,6 @@ async def test_close_without_an_end_of_tcp(stage: Stage) -> None:
 # Handshakes -------------------------------------------------------------------------------------------------------
 
 
-@together
 @pytest.mark.parametrize("status", [404, 500, 502, 503])
 async def test_refused_handshakes(stage: Stage, status: int) -> None:
     """Refused for a while: backed off without a loop, no new tokens, the status in the log, and nothing lost."""

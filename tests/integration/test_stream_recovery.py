@@ -6,15 +6,12 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient
 
 from connector.cli import bridge
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 
 async def _shown(config: str) -> dict[str, Any]:
@@ -26,7 +23,6 @@ async def _shown(config: str) -> dict[str, Any]:
     return found
 
 
-@together
 async def test_rebuilt_checkpoint_is_the_one_that_was_lost(stage: Stage) -> None:
     """The same position and offsets; the bridge resumes there, and the ledger finds every event once."""
     async with Scenario(stage, platform(rate=150, retention_s=600)) as it:

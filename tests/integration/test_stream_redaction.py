@@ -8,12 +8,9 @@ import sys
 from pathlib import Path
 
 import orjson
-import pytest
 
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 
 def _audit(it: Scenario) -> subprocess.CompletedProcess[str]:
@@ -23,7 +20,6 @@ def _audit(it: Scenario) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@together
 async def test_redacted_and_dropped_content_never_reaches_kafka(stage: Stage) -> None:
     """Over a rotation, a kill and a snapshot: no caller in any topic, every position there, and the audit holds."""
     topic = stage.name("redacted")

@@ -12,17 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from tests.fakes.registry import FakeRegistry, fake_registry
-from tests.support.chorus import Stage, together
 from tests.support.ledger import Record, compare
 from tests.support.scenario import STREAM, Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 JSON = {"type": "object", "properties": {"sequenceId": {"not": {"multipleOf": 10}}}}
 """Every tenth event does not fit."""
@@ -58,7 +55,6 @@ async def _waits_for_the_registry(it: Scenario, registry: FakeRegistry) -> None:
     registry.away = False
 
 
-@together
 async def test_json_schema_with_a_registry_away_at_start_and_later(stage: Stage) -> None:
     """The stream waits, then goes on without the registry; what does not fit is a dead letter; nothing is lost."""
     with fake_registry() as registry:
@@ -89,7 +85,6 @@ async def test_json_schema_with_a_registry_away_at_start_and_later(stage: Stage)
             assert audited.returncode == 0, audited.stdout
 
 
-@together
 async def test_avro_across_kill9_is_read_by_confluents_deserializer(stage: Stage) -> None:
     """Each position once, in order, of what the schema names."""
     with fake_registry() as registry:

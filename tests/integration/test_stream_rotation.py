@@ -9,11 +9,9 @@ import statistics
 import pytest
 
 from connector.simulator.session import Ending
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, assert_calm, by_refresh, lag, overlaps_s, platform
+from tests.support.stage import Stage
 from tests.support.watch import SightFollower
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MINUTE_S = float(os.environ.get("CCAAS_TEST_MINUTE_S", "60"))
 """How long the rotation under load goes on."""
@@ -22,7 +20,6 @@ SLOW_START_S = 0.4
 """New sockets of some scenarios are silent for so long, so that something can happen in the overlap."""
 
 
-@together
 async def test_rotation_under_load(stage: Stage) -> None:
     """1,000 events/s for a minute with tokens of 5 s: nothing lost, twice or out of order, and no rotation seen."""
     settings = platform(rate=1000, token_life_s=LIFE_S, retention_s=600)
@@ -36,7 +33,6 @@ async def test_rotation_under_load(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_new_sockets_half_a_second_late(stage: Stage) -> None:
     """New sockets silent for half a second: two are seen open all that time, and never for longer than 2 s."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, open_delay_s=0.5)) as it:
@@ -47,7 +43,6 @@ async def test_new_sockets_half_a_second_late(stage: Stage) -> None:
         assert min(overlaps_s(it.sockets())) >= 0.5
 
 
-@together
 async def test_uncommitted_reader_sees_events_before_the_commit(stage: Stage) -> None:
     """Events are produced as they come, not held for the commit: a read_uncommitted reader is ahead by the linger."""
     async with Scenario(stage, platform(rate=50, token_life_s=LIFE_S), commit={"linger_seconds": 1.0}) as it:
@@ -67,7 +62,6 @@ async def test_uncommitted_reader_sees_events_before_the_commit(stage: Stage) ->
         assert statistics.median(leads) > 0.2
 
 
-@together
 async def test_quiet_stream_rotates(stage: Stage) -> None:
     """A stream without events replaces its token all the same, and the first event afterwards arrives."""
     async with Scenario(stage, platform(rate=0, token_life_s=LIFE_S)) as it:
@@ -81,7 +75,6 @@ async def test_quiet_stream_rotates(stage: Stage) -> None:
         assert_calm(it)
 
 
-@together
 async def test_mute_new_socket_is_closed_and_dialled_again(stage: Stage) -> None:
     """A new socket that sends nothing while the old one does is the one that goes; another try succeeds in time."""
     async with Scenario(stage, platform(rate=100, token_life_s=8)) as it:
@@ -101,7 +94,6 @@ async def test_mute_new_socket_is_closed_and_dialled_again(stage: Stage) -> None
         assert not it.failures("network")
 
 
-@together
 async def test_new_socket_that_never_catches_up_takes_over_in_time(stage: Stage) -> None:
     """A new socket that delivers, but stays behind the old one, takes over after buffer/2; replay covers the rest."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, open_delay_s=0.2)) as it:
@@ -117,7 +109,6 @@ async def test_new_socket_that_never_catches_up_takes_over_in_time(stage: Stage)
         assert len(it.story("rotation done", how="time_up")) >= 2
 
 
-@together
 @pytest.mark.parametrize("how", ["aborted", "1008"])
 async def test_old_socket_dies_in_the_overlap(stage: Stage, how: str) -> None:
     """The old socket dying while the new one is open is neither an emergency nor a reason for another dial."""
@@ -140,7 +131,6 @@ async def test_old_socket_dies_in_the_overlap(stage: Stage, how: str) -> None:
         assert not it.failures("auth")
 
 
-@together
 async def test_both_sockets_die_in_the_overlap(stage: Stage) -> None:
     """With both sockets gone the stream recovers from the network's loss, at the newest position."""
     async with Scenario(stage, platform(rate=100, token_life_s=8, open_delay_s=SLOW_START_S)) as it:
@@ -154,7 +144,6 @@ async def test_both_sockets_die_in_the_overlap(stage: Stage) -> None:
         assert it.failures("network")
 
 
-@together
 async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
     """Connections reset in the middle of rotations, the old one, the new one or both: nothing lost, nothing twice."""
     async with Scenario(stage, platform(rate=150, token_life_s=LIFE_S, open_delay_s=SLOW_START_S)) as it:
@@ -168,7 +157,6 @@ async def test_tcp_aborts_in_rotations(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_second_socket_refused(stage: Stage) -> None:
     """A platform that turns out to refuse a second socket: the cut comes just before the old token dies."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, max_sockets=1)) as it:
@@ -179,7 +167,6 @@ async def test_second_socket_refused(stage: Stage) -> None:
         assert (it.count("unauthorized"), it.count("expiry_closes")) == (0, 0)
 
 
-@together
 async def test_sequential_handover(stage: Stage) -> None:
     """``handover: sequential``: never a second socket, closed with 1000 and opened again within moments."""
     settings = platform(rate=100, token_life_s=LIFE_S, max_sockets=1)
@@ -198,7 +185,6 @@ async def test_sequential_handover(stage: Stage) -> None:
         assert statistics.median(pauses) <= 0.3
 
 
-@together
 async def test_reissue_revokes_the_old_token(stage: Stage) -> None:
     """A server that kills the old token when it issues the new one: handed over at once, with no storm of tokens."""
     settings = platform(rate=100, token_life_s=LIFE_S, reissue="revokes")
@@ -212,7 +198,6 @@ async def test_reissue_revokes_the_old_token(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 @pytest.mark.parametrize("skew_s", [3600, -3600])
 async def test_platform_clock_an_hour_off(stage: Stage, skew_s: int) -> None:
     """The platform's clock an hour ahead or behind: tokens are replaced in time, time stamps are clamped."""
@@ -223,7 +208,6 @@ async def test_platform_clock_an_hour_off(stage: Stage, skew_s: int) -> None:
         assert_calm(it)
 
 
-@together
 async def test_opaque_token(stage: Stage) -> None:
     """A token without readable claims rotates by ``expires_in``."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, opaque_tokens=True)) as it:
@@ -233,7 +217,6 @@ async def test_opaque_token(stage: Stage) -> None:
         assert_calm(it)
 
 
-@together
 async def test_opaque_token_of_unknown_life(stage: Stage) -> None:
     """Neither claims nor ``expires_in``: two emergencies teach how long tokens live, then they are replaced in time."""
     settings = platform(rate=100, token_life_s=LIFE_S, opaque_tokens=True, omit_expires_in=True)
@@ -249,7 +232,6 @@ async def test_opaque_token_of_unknown_life(stage: Stage) -> None:
             assert after.opened_at_s - before.closed.at_s < 1.0
 
 
-@together
 async def test_server_that_resumes_at_the_position(stage: Stage) -> None:
     """A server that sends position N again to whoever resumes at N: the ledger drops it."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S, resume="at")) as it:

@@ -16,10 +16,10 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from connector.simulator import SimulatorSettings
-from tests.support.chorus import Stage, together
 from tests.support.keys import private_pem, public_pem
 from tests.support.redis_server import own_redis
 from tests.support.scenario import Scenario
+from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.tools]
 
@@ -133,7 +133,6 @@ def _topics(it: Scenario) -> list[str]:
     return [topic for topic in listed if topic.startswith(it.group)]
 
 
-@together
 async def test_no_secret_in_anything_that_comes_out(stage: Stage) -> None:
     """Log at its finest, metrics, REST, page, topics, notifications, commands; while tokens die and are refused."""
     marks, directory = Marks(), stage.directory / stage.name("secrets")

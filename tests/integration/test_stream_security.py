@@ -10,14 +10,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
-import pytest
-
 from tests.support.bridge_process import BridgeProcess, configuration
-from tests.support.chorus import Stage, together_with_broker
 from tests.support.scenario import LONG_S, Scenario, platform
 from tests.support.secure_broker import SecureBroker, documented_rules, secure_broker
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _WRONG = "not-the-password"
 _PATIENCE_S = 60.0
@@ -92,7 +88,6 @@ async def _is_told(stage: Stage, client: dict[str, str], reason: str) -> None:
         await asyncio.to_thread(worker.kill9)
 
 
-@together_with_broker
 async def test_refused_credentials_are_told_as_such(stage: Stage) -> None:
     """A wrong password and an unknown authority each by name, not as a broker that is away."""
     async with _secured(stage, "refusing") as secured:
@@ -105,7 +100,6 @@ async def test_refused_credentials_are_told_as_such(stage: Stage) -> None:
         )
 
 
-@together_with_broker
 async def test_every_way_in_under_minimal_permissions(stage: Stage) -> None:
     """mTLS, PLAIN, SCRAM and OAUTHBEARER: nothing is lost, and nothing was asked that the ACLs don't allow."""
     async with _secured(stage, "secured") as secured:
@@ -131,7 +125,6 @@ async def _renews(stage: Stage, secured: SecureBroker, way: Mapping[str, str], c
         assert not [line for line in it.worker.log_text().splitlines() if "uthentication" in line]
 
 
-@together_with_broker
 async def test_password_is_renewed_while_streams_are_open(stage: Stage) -> None:
     """The broker no longer takes the old one; new producers come in with the new one, and none reads it off the log."""
     async with _secured(stage, "password") as secured:
@@ -148,7 +141,6 @@ async def test_password_is_renewed_while_streams_are_open(stage: Stage) -> None:
         await _renews(stage, secured, way, change)
 
 
-@together_with_broker
 async def test_certificate_is_renewed_while_streams_are_open(stage: Stage) -> None:
     """The worker joins the group again with it; its lane is held meanwhile, and the sockets stay open."""
     async with _secured(stage, "certificate") as secured:

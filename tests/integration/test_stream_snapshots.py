@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from connector.simulator.faults import SnapshotTroubleKind
-from tests.support.chorus import Stage, together
 from tests.support.scenario import STREAM, Scenario, missed, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _MIB = 1 << 20
 _QUICK = {"backoff_seconds": 0.3, "backoff_max_seconds": 1, "breaker_failures": 4, "breaker_seconds": 1}
@@ -40,7 +38,6 @@ async def _finish(it: Scenario) -> None:
     await it.finish(gaps=missed(it, "retention"))
 
 
-@together
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
@@ -68,7 +65,6 @@ async def test_snapshot_that_cannot_be_had(stage: Stage, kind: SnapshotTroubleKi
         assert kind == "slow" or any("snapshot" in detail and told in detail for detail in details), details
 
 
-@together
 async def test_snapshot_that_is_had_at_last(stage: Stage) -> None:
     """Refused for a while, then given: written whole, and the gap record says ``done``."""
     settings = platform(rate=100, retention_s=3, conversations=100)
@@ -83,7 +79,6 @@ async def test_snapshot_that_is_had_at_last(stage: Stage) -> None:
         assert {gap["snapshot"] for gap in await _gaps(it, known)} == {"done"}
 
 
-@together
 async def test_no_room_for_the_snapshot(stage: Stage) -> None:
     """More than the disk takes: said so, given up in time, and memory stays as it was."""
     settings = platform(rate=50, retention_s=3, conversations=10)
@@ -103,7 +98,6 @@ async def test_no_room_for_the_snapshot(stage: Stage) -> None:
         assert any("no room for the snapshot in" in line["detail"] for line in it.failures("network"))
 
 
-@together
 async def test_two_hundred_thousand_conversations(stage: Stage) -> None:
     """While a large state is fetched and written, another stream of the worker is read and committed."""
     settings = platform(rate=20, retention_s=3, conversations=10)

@@ -1,6 +1,6 @@
 """Random faults from a printed seed, of platform, tokens, network, Kafka and the worker itself; judged by the ledger.
 
-``CCAAS_TEST_SOAK_S`` makes it longer, ``CCAAS_TEST_SEED`` repeats one.
+Five minutes in CI, 40 s elsewhere; ``CCAAS_TEST_SOAK_S`` says otherwise, ``CCAAS_TEST_SEED`` repeats one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
 from tests.support.chaos import disturb
-from tests.support.chorus import Stage, together_with_broker
 from tests.support.maven_broker import MavenBroker
 from tests.support.nginx import Nginx
-from tests.support.rules import AUTHORIZER, Rules
+from tests.support.rules import Rules
 from tests.support.scenario import Scenario, platform
 from tests.support.seed import SEED, TOLD
+from tests.support.stage import Stage
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-SOAK_S = float(os.environ.get("CCAAS_TEST_SOAK_S", "40"))
+SOAK_S = float(os.environ.get("CCAAS_TEST_SOAK_S") or (300 if "CI" in os.environ else 40))
 
 _STREAMS = {"a": "continue", "b": "continue", "c": "snapshot"}
 _RATE = 100
@@ -184,24 +182,22 @@ class _Trouble:
         self._it.worker.thaw()
 
 
-@together_with_broker
-async def test_soak(stage: Stage) -> None:
+@pytest.mark.slow
+async def test_soak(alone: Stage, lane_broker: MavenBroker) -> None:
     """Whatever goes wrong, and several things at a time: everything once, in order, or truly in a gap record."""
     rng = random.Random(SEED)
     settings = platform(rate=_RATE, backlog=_BACKLOG, token_life_s=5, retention_s=100_000, conversations=50)
     configured = {"ping_seconds": 0.5, "silence_seconds": 2, "snapshot": {"max_wait_seconds": 8}}
     streams = [{"name": name, "on_gap": on_gap} for name, on_gap in _STREAMS.items()]
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(stage.own_broker(AUTHORIZER, proxied=True))
         front = None
         if rng.random() < 0.5:  # else the worker hears the platform's resets itself
-            front = stack.enter_context(Nginx(stage.directory / stage.name("nginx")))
+            front = stack.enter_context(Nginx(alone.directory / "nginx"))
         it = Scenario(
-            stage,
+            alone,
             settings,
             *streams,
-            kafka=broker.bootstrap,
-            worker_kafka=broker.proxy.bootstrap,
+            worker_kafka=lane_broker.proxy.bootstrap,
             port=0 if front is None else front.upstream,
             front=None if front is None else front.url,
             lanes=2,
@@ -212,7 +208,7 @@ async def test_soak(stage: Stage) -> None:
         await stack.enter_async_context(it)
         it.note = f"{TOLD}; "
         await it.ready()
-        trouble = _Trouble(it, broker, front, rng)
+        trouble = _Trouble(it, lane_broker, front, rng)
         began = time.monotonic()
         while time.monotonic() - began < SOAK_S:
             name, fault = trouble.draw()

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.broker import fresh_name
-from tests.support.chorus import Stage, together, together_with_broker
 from tests.support.maven_broker import MavenBroker, free_ports
 from tests.support.scenario import STREAM, Scenario, missed, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _START_S = 20.0
 
@@ -24,7 +22,6 @@ async def _checkpoints(it: Scenario) -> list[dict[str, Any]]:
     return [json.loads(record.value) for record in records if record.key == STREAM.encode()]
 
 
-@together
 async def test_start_earliest(stage: Stage) -> None:
     """``start: earliest``: everything that the platform has, from position 1."""
     async with Scenario(stage, platform(rate=100, backlog=3000)) as it:
@@ -33,7 +30,6 @@ async def test_start_earliest(stage: Stage) -> None:
         assert it.sockets()[0].asked == 0
 
 
-@together
 async def test_start_earliest_beyond_the_retention(stage: Stage) -> None:
     """What the platform no longer has at the first start is a gap from position 1 on."""
     settings = platform(rate=50, backlog=500, retention_s=1.0, expired_position="oldest")
@@ -49,7 +45,6 @@ async def test_start_earliest_beyond_the_retention(stage: Stage) -> None:
         await it.finish(gaps=gaps)
 
 
-@together
 async def test_start_at_a_position(stage: Stage) -> None:
     """``start: 1234``: the first event is the one after it."""
     streams = {"name": STREAM, "start": 1234}
@@ -59,7 +54,6 @@ async def test_start_at_a_position(stage: Stage) -> None:
         assert it.sockets()[0].asked == 1234
 
 
-@together
 async def test_start_latest_anchors_at_the_snapshot(stage: Stage) -> None:
     """``start: latest`` with a snapshot: its position is committed before anything is read."""
     streams = {"name": STREAM, "start": "latest"}
@@ -75,7 +69,6 @@ async def test_start_latest_anchors_at_the_snapshot(stage: Stage) -> None:
         await it.finish(begins={STREAM: begin})
 
 
-@together
 async def test_kill_before_the_first_event_of_latest_loses_nothing(stage: Stage) -> None:
     """A crash between the start at the present and the first event: what comes meanwhile is not lost."""
     streams = {"name": STREAM, "start": "latest"}
@@ -91,7 +84,6 @@ async def test_kill_before_the_first_event_of_latest_loses_nothing(stage: Stage)
         await it.finish(begins={STREAM: 500})
 
 
-@together
 async def test_start_latest_without_a_snapshot(stage: Stage) -> None:
     """Without a snapshot the stream sends no position; its first checkpoint says that it does not know it."""
     streams = {"name": STREAM, "start": "latest"}
@@ -104,7 +96,6 @@ async def test_start_latest_without_a_snapshot(stage: Stage) -> None:
         await it.finish(begins={STREAM: 500})
 
 
-@together
 async def test_break_before_the_first_position_is_a_gap(stage: Stage) -> None:
     """A stream that has no position yet and loses its socket cannot know what it missed, and says so."""
     streams = {"name": STREAM, "start": "latest"}
@@ -121,7 +112,6 @@ async def test_break_before_the_first_position_is_a_gap(stage: Stage) -> None:
         assert len(await it.records(it.topic)) == 10
 
 
-@together_with_broker
 async def test_kafka_away_at_start(stage: Stage) -> None:
     """Without Kafka the worker lives and is not ready; it begins when Kafka comes."""
     broker = await asyncio.to_thread(MavenBroker, stage.directory / fresh_name("kafka"))
@@ -139,7 +129,6 @@ async def test_kafka_away_at_start(stage: Stage) -> None:
         await asyncio.to_thread(broker.close)
 
 
-@together
 async def test_sigterm_while_kafka_is_away(stage: Stage) -> None:
     """A worker that waits for Kafka stops softly too: exit code 0, in no time."""
     (nobody,) = free_ports(1)
@@ -150,7 +139,6 @@ async def test_sigterm_while_kafka_is_away(stage: Stage) -> None:
         assert await asyncio.to_thread(it.worker.stop, _START_S) == 0
 
 
-@together
 @pytest.mark.parametrize("after", ["starting", "lanes assigned", "dialing"])
 async def test_sigterm_during_the_start(stage: Stage, after: str) -> None:
     """Stopped at any point of its start a worker exits with 0, and the next one misses nothing."""
@@ -162,7 +150,6 @@ async def test_sigterm_during_the_start(stage: Stage, after: str) -> None:
         await it.finish()
 
 
-@together
 async def test_soft_stop_commits_what_was_read(stage: Stage) -> None:
     """SIGTERM under load: exit 0, sockets closed with 1000, the next worker goes on there."""
     async with Scenario(stage, platform(rate=500, token_life_s=5)) as it:

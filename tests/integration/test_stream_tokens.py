@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from connector.simulator.faults import TokenTroubleKind
-from tests.support.chorus import Stage, together
 from tests.support.scenario import Scenario, assert_calm, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 LIFE_S = 6.0
 _MOST_DIALS = 8  # of a refused stream within the seconds of a test
 
 
-@together
 @pytest.mark.parametrize(
     ("kind", "details"),
     [
@@ -42,7 +39,6 @@ async def test_token_endpoint_in_trouble_while_the_token_lives(
         assert kind == "slow" or it.count("token_429") + it.count("token_errors") == details.get("requests", 1)
 
 
-@together
 async def test_token_request_that_is_never_answered(stage: Stage) -> None:
     """It is given up while the old token lives, the next one is answered, and the stream notices nothing."""
     async with Scenario(stage, platform(rate=100, token_life_s=2 * LIFE_S)) as it:
@@ -54,7 +50,6 @@ async def test_token_request_that_is_never_answered(stage: Stage) -> None:
         assert len(it.story("token request failed")) == 1
 
 
-@together
 async def test_token_dies_while_its_endpoint_is_down(stage: Stage) -> None:
     """The stream waits for a token, which is no network failure, and goes on where it was."""
     async with Scenario(stage, platform(rate=100, token_life_s=LIFE_S)) as it:
@@ -69,7 +64,6 @@ async def test_token_dies_while_its_endpoint_is_down(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_forced_1008_in_mid_stream(stage: Stage) -> None:
     """The platform ends every token: one refresh, one dial at the newest position, no back-off, no network failure."""
     async with Scenario(stage, platform(rate=200)) as it:
@@ -86,7 +80,6 @@ async def test_forced_1008_in_mid_stream(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_1008_for_another_reason_than_the_token(stage: Stage) -> None:
     """1008 with a token that still lives (a slow consumer, say): dialled again with a fresh one, and no loop."""
     async with Scenario(stage, platform(rate=200)) as it:
@@ -102,7 +95,6 @@ async def test_1008_for_another_reason_than_the_token(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_fresh_token_refused_with_401(stage: Stage) -> None:
     """401 with a fresh token is a state with a back-off of its own: neither a loop of dials nor a storm of tokens."""
     async with Scenario(stage, platform(rate=50)) as it:
@@ -123,7 +115,6 @@ async def test_fresh_token_refused_with_401(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_403_asks_for_no_new_token(stage: Stage) -> None:
     """403 is a permission that is missing: the stream is refused, no token is asked for, and it heals by itself."""
     async with Scenario(stage, platform(rate=50)) as it:
@@ -140,7 +131,6 @@ async def test_403_asks_for_no_new_token(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_token_endpoint_away_at_start(stage: Stage) -> None:
     """Without a token nothing can start, and nothing ends: live, not ready, and ready once there is one."""
     async with Scenario(stage, platform(rate=50, backlog=100), started=False) as it:
@@ -153,7 +143,6 @@ async def test_token_endpoint_away_at_start(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_throttled_token_endpoint(stage: Stage) -> None:
     """A platform that answers bursts of token requests with 429: one bridge never gets into that."""
     settings = platform(rate=50, token_life_s=LIFE_S, token_burst_s=2.0)

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, ResourceType
 
 from tests.support.broker import create_topic, fresh_name
-from tests.support.chorus import Stage, together, together_with_broker
-from tests.support.maven_broker import MavenBroker
-from tests.support.rules import AUTHORIZER, Rules
+from tests.support.rules import Rules
 from tests.support.scenario import STREAM, Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 _REQUEST_S = 15.0
-
-
-@asynccontextmanager
-async def _guarded_broker(stage: Stage) -> AsyncIterator[tuple[MavenBroker, Rules]]:
-    async with stage.own_broker(AUTHORIZER) as broker:
-        yield broker, Rules(broker.bootstrap)
 
 
 def _two(other: str) -> list[dict[str, str]]:
     return [{"name": "a"}, {"name": "b", "topic": other}]
 
 
-@together
 async def test_topic_deleted_under_a_running_stream(stage: Stage) -> None:
     """Only its streams stop, and ``ready`` says so; when it is there again they go on where they were."""
     other = fresh_name("other")
@@ -59,16 +47,10 @@ async def test_topic_deleted_under_a_running_stream(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together_with_broker
-async def test_topic_forbidden_under_a_running_stream(stage: Stage) -> None:
+async def test_topic_forbidden_under_a_running_stream(alone: Stage) -> None:
     """The permission to write is taken away and given back: everything once, in order, also what came meanwhile."""
-    other = fresh_name("other")
-    async with (
-        _guarded_broker(stage) as (broker, rules),
-        Scenario(
-            stage, platform(rate=100, token_life_s=6, retention_s=600), *_two(other), kafka=broker.bootstrap
-        ) as it,
-    ):
+    other, rules = fresh_name("other"), Rules(alone.kafka)
+    async with Scenario(alone, platform(rate=100, token_life_s=6, retention_s=600), *_two(other)) as it:
         await it.ready()
         await it.flowing(100, "b")
         await asyncio.to_thread(rules.forbid, ResourceType.TOPIC, other, AclOperation.WRITE)
@@ -81,7 +63,6 @@ async def test_topic_forbidden_under_a_running_stream(stage: Stage) -> None:
         assert not it.failures("network")
 
 
-@together
 async def test_limit_of_a_topic_shrinks_under_a_running_stream(stage: Stage) -> None:
     """What the topic no longer takes becomes dead letters, each in its place; what it takes are events."""
     other = fresh_name("other")
@@ -101,7 +82,6 @@ async def test_limit_of_a_topic_shrinks_under_a_running_stream(stage: Stage) -> 
         assert refused == sorted(refused, key=int)  # type: ignore[arg-type]  # each covers a position
 
 
-@together_with_broker
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -111,12 +91,10 @@ async def test_limit_of_a_topic_shrinks_under_a_running_stream(stage: Stage) -> 
     ],
     ids=["checkpoints", "transactional-id", "group"],
 )
-async def test_permission_missing_at_start(stage: Stage, kind: ResourceType, name: str) -> None:
+async def test_permission_missing_at_start(alone: Stage, kind: ResourceType, name: str) -> None:
     """The worker waits and says for what; it begins once the permission is there. It never ends."""
-    async with (
-        _guarded_broker(stage) as (broker, rules),
-        Scenario(stage, platform(rate=50, backlog=100, retention_s=600), kafka=broker.bootstrap, started=False) as it,
-    ):
+    rules = Rules(alone.kafka)
+    async with Scenario(alone, platform(rate=50, backlog=100, retention_s=600), started=False) as it:
         name = name.format(group=it.group)
         await asyncio.to_thread(rules.forbid, kind, name)
         await it.start()
@@ -131,7 +109,6 @@ async def test_permission_missing_at_start(stage: Stage, kind: ResourceType, nam
         await it.finish()
 
 
-@together
 async def test_topics_that_may_not_be_made(stage: Stage) -> None:
     """``topics.create: false`` and nothing is there: the log says what to make, and the worker waits for it."""
     async with Scenario(stage, platform(rate=50, backlog=100), topics={"create": False}) as it:
@@ -146,7 +123,6 @@ async def test_topics_that_may_not_be_made(stage: Stage) -> None:
         await it.finish()
 
 
-@together
 async def test_stranger_in_the_checkpoint_partition(stage: Stage) -> None:
     """Somebody's transaction is open in the lane's partition at the start: the lane waits, and says why."""
     async with Scenario(stage, platform(rate=100, retention_s=600)) as it:

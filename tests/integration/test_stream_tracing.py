@@ -5,17 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from connector.logs_reference import SPANS
-from tests.support.chorus import Stage, together
 from tests.support.maven_broker import free_ports
 from tests.support.scenario import Scenario, platform
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from tests.support.stage import Stage
 
 
 class Collector:
@@ -55,7 +52,6 @@ class Collector:
         return web.Response(content_type="application/x-protobuf")
 
 
-@together
 async def test_a_rotation_is_one_trace_at_the_collector(stage: Stage) -> None:
     """Token request, rotation, connect; commits beside them; names as in the log; no span of single events."""
     async with Collector() as collector:
@@ -84,7 +80,6 @@ async def test_a_rotation_is_one_trace_at_the_collector(stage: Stage) -> None:
     assert all(resource["service.namespace"] == it.group for resource in collector.resources)
 
 
-@together
 async def test_collector_that_is_away_harms_nothing(stage: Stage) -> None:
     """Events flow, the log is not flooded, and the worker stops as fast as ever."""
     (port,) = free_ports(1)

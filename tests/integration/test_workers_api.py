@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.bridge_process import BridgeProcess
-    from tests.support.chorus import Stage
+    from tests.support.stage import Stage
 
 _STREAMS = 6
 _TIMEOUT_S = 30

@@ -18,8 +18,8 @@ from tests.support.scenario import platform
 from tests.support.seed import SEED, TOLD
 
 if TYPE_CHECKING:
-    from tests.support.chorus import Stage
     from tests.support.maven_broker import MavenBroker
+    from tests.support.stage import Stage
 
 KILLS = int(os.environ.get("CCAAS_TEST_KILLS", "2"))
 

@@ -16,7 +16,7 @@ from tests.support.ledger import compare, read
 from tests.support.scenario import platform
 
 if TYPE_CHECKING:
-    from tests.support.chorus import Stage
+    from tests.support.stage import Stage
 
 _STREAMS = 6
 

@@ -15,8 +15,8 @@ from tests.support.fleet import Fleet, say, streams
 from tests.support.scenario import platform
 
 if TYPE_CHECKING:
-    from tests.support.chorus import Stage
     from tests.support.maven_broker import MavenBroker
+    from tests.support.stage import Stage
 
 _STREAMS = 12
 _RATE = 20.0

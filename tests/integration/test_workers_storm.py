@@ -20,8 +20,8 @@ from tests.support.seed import SEED, TOLD
 
 if TYPE_CHECKING:
     from tests.support.bridge_process import BridgeProcess
-    from tests.support.chorus import Stage
     from tests.support.maven_broker import MavenBroker
+    from tests.support.stage import Stage
 
 STORM_S = float(os.environ.get("CCAAS_TEST_STORM_S", "40"))
 

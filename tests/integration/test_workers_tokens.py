@@ -15,7 +15,7 @@ from tests.support.scenario import platform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.chorus import Stage
+    from tests.support.stage import Stage
 
 pytestmark = pytest.mark.tools
 

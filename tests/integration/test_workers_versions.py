@@ -15,7 +15,7 @@ from tests.support.operators import Operator
 from tests.support.scenario import STREAM, Scenario, platform
 
 if TYPE_CHECKING:
-    from tests.support.chorus import Stage
+    from tests.support.stage import Stage
 
 _NEWER = (sys.executable, "-m", "tests.support.next_version")
 

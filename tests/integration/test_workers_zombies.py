@@ -18,7 +18,7 @@ from tests.support.fleet import Fleet, instant_of, say, streams
 from tests.support.scenario import platform
 
 if TYPE_CHECKING:
-    from tests.support.chorus import Stage
+    from tests.support.stage import Stage
 
 _SESSION = {"session_timeout_seconds": 3, "heartbeat_seconds": 0.3}
 _LONG_TRANSACTIONS = {"linger_seconds": 0.5}

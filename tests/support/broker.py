@@ -33,15 +33,18 @@ _HELP: Final = (
 
 
 @contextlib.contextmanager
-def shared_broker(directory: Path) -> Iterator[str]:
-    """The bootstrap servers of a broker for everybody; ended afterwards if it was started here."""
+def shared_broker(ours: Callable[[], str]) -> Iterator[str]:
+    """The bootstrap servers of a broker for everybody; a container is ended afterwards.
+
+    ``ours`` starts the broker of Maven's jars, or raises BrokerUnavailableError.
+    """
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if given:
         _check(given)
         yield given
         return
     with contextlib.ExitStack() as stack:
-        yield _start_one(directory, stack)
+        yield _start_one(ours, stack)
 
 
 def own_broker(directory: Path, *, proxied: bool, settings: dict[str, str]) -> MavenBroker:
@@ -72,20 +75,13 @@ def fresh_name(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-def _start_one(directory: Path, stack: contextlib.ExitStack) -> str:
+def _start_one(ours: Callable[[], str], stack: contextlib.ExitStack) -> str:
     attempts: dict[str, Callable[[], str]] = {
         "container": lambda: _container(stack, fetch=False),
-        "Maven": lambda: _maven(directory, stack),
+        "Maven": ours,
         "container, its image fetched": lambda: _container(stack, fetch=True),
     }
     return first_that_works(_HELP, attempts)
-
-
-def _maven(directory: Path, stack: contextlib.ExitStack) -> str:
-    broker = MavenBroker(directory)
-    stack.callback(broker.close)
-    broker.start()
-    return broker.bootstrap
 
 
 def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:

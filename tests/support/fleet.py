@@ -22,9 +22,9 @@ from confluent_kafka import Message
 
 from connector.simulator import SimulatorSettings
 from tests.support.bridge_process import BridgeProcess
-from tests.support.chorus import Stage
 from tests.support.ledger import Headers, Record, read
 from tests.support.scenario import PATIENCE_S, Scenario, tail_of, unready
+from tests.support.stage import Stage
 from tests.support.watch import Follower
 
 LANES = 8

@@ -36,6 +36,9 @@ _START_TIMEOUT_S: Final = 60.0
 _START_ATTEMPTS: Final = 3
 _DOWNLOAD_TIMEOUT_S: Final = 600.0
 
+QUICK_START: Final = ("-XX:TieredStopAtLevel=1",)
+"""Java's first compiler only: a broker of a few minutes does not earn back what the second one costs."""
+
 _DEFAULTS: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -79,7 +82,7 @@ class MavenBroker:
         proxied: bool = False,
         settings: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
-        java_options: Sequence[str] = (),
+        java_options: Sequence[str] = QUICK_START,
     ) -> None:
         """``listeners``: more of them, each with its protocol (``SSL``, ``SASL_SSL``); see :meth:`bootstrap_of`."""
         self._java = _java()
@@ -141,6 +144,14 @@ class MavenBroker:
     def thaw(self) -> None:
         """SIGCONT."""
         self._running().signal(signal.SIGCONT)
+
+    def restore(self) -> None:
+        """Have it serve again, whatever a test that failed has left: frozen, killed, ended by itself."""
+        if self._child is not None and self._child.exit_code() is None:
+            self.thaw()
+        else:
+            self.kill()
+            self.start()
 
     def fill_disk(self, size_bytes: int) -> None:
         """No file can grow beyond this size any more, as on a full disk; a broker started again is free of it."""
@@ -209,7 +220,7 @@ class MavenBroker:
 
     def _format(self) -> None:
         arguments = ["format", "--cluster-id", _CLUSTER_ID, "--config", str(self._properties_file)]
-        command = [self._java, "-XX:TieredStopAtLevel=1", "-cp", self._classpath, "kafka.tools.StorageTool", *arguments]
+        command = [self._java, *QUICK_START, "-cp", self._classpath, "kafka.tools.StorageTool", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BrokerUnavailableError(f"Kafka's storage could not be formatted: {done.stderr[-2000:]}")

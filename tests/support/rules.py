@@ -15,12 +15,6 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-AUTHORIZER = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "true",
-}
-"""Settings of a broker whose permissions exist where a test sets them."""
-
 _REQUEST_S = 15.0
 _EVERYBODY = "User:ANONYMOUS"
 

@@ -34,7 +34,7 @@ from confluent_kafka.admin import (
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.maven_broker import BrokerUnavailableError, MavenBroker
+from tests.support.maven_broker import QUICK_START, BrokerUnavailableError, MavenBroker
 
 USER: Final = "bridge"
 _PASSWORD: Final = "correct horse battery staple"
@@ -143,7 +143,7 @@ def secure_broker(directory: Path) -> Iterator[SecureBroker]:
                 directory / "kafka",
                 settings=_settings(directory, issuer, jwks),
                 listeners=_LISTENERS,
-                java_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks}"],
+                java_options=[*QUICK_START, f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks}"],
             )
             broker.start()
         except BrokerUnavailableError as error:

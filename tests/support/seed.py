@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-SEED = int(os.environ.get("CCAAS_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+# kept in the environment, so that processes that share the tests share it
+SEED = int(os.environ.setdefault("CCAAS_TEST_SEED", str(random.SystemRandom().randrange(1 << 32))))
 """``CCAAS_TEST_SEED`` repeats a run."""
 TOLD = f"CCAAS_TEST_SEED={SEED}"
