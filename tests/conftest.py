@@ -12,7 +12,6 @@ import pytest
 
 from tests.support import broker
 from tests.support.bridge_process import BridgeProcess, Configuration
-from tests.support.maven_broker import BrokerUnavailableError
 from tests.support.seed import TOLD
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ _SETTINGS = {
 
 @pytest.fixture(scope="session")
 def worker_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MavenBroker]:
-    """The one broker of these tests: of each worker's, where several run them at the same time."""
+    """The one broker of these tests: of each process's, where several run them at the same time."""
     started = broker.own_broker(tmp_path_factory.mktemp("kafka"), proxied=True, settings=_SETTINGS)
     yield started
     started.close()
@@ -86,24 +85,26 @@ def worker_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MavenBro
 
 @pytest.fixture
 def lane_broker(worker_broker: MavenBroker) -> Iterator[MavenBroker]:
-    """That broker for a test that kills and freezes it: nobody else uses it meanwhile. It serves again afterwards."""
+    """That broker for a test that may kill and freeze it; for the next one it serves again, and has no topics."""
     yield worker_broker
     worker_broker.restore()
+    broker.delete_topics(worker_broker.bootstrap)
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Bootstrap servers of a broker shared by all tests: use names of your own (``broker.fresh_name``)."""
-
-    def ours() -> str:
-        try:
-            found: MavenBroker = request.getfixturevalue("worker_broker")
-        except pytest.fail.Exception as failure:
-            raise BrokerUnavailableError(str(failure)) from failure
-        return found.bootstrap
-
-    with broker.shared_broker(ours) as bootstrap:
+def elsewhere() -> Iterator[str]:
+    """Bootstrap servers of a broker that is not ours to kill, where there is one; else empty."""
+    with broker.broker_elsewhere() as bootstrap:
         yield bootstrap
+
+
+@pytest.fixture
+def kafka(elsewhere: str, request: pytest.FixtureRequest) -> str:
+    """Bootstrap servers of a broker that others may use too: use names of your own (``broker.fresh_name``)."""
+    if elsewhere:
+        return elsewhere
+    ours: MavenBroker = request.getfixturevalue("lane_broker")
+    return ours.bootstrap
 
 
 @pytest.fixture

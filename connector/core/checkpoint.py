@@ -48,10 +48,16 @@ def encode(checkpoint: Checkpoint, worker: str, now_ms: int) -> bytes:
     )
 
 
+NO_CHECKPOINT = (ValueError, TypeError, KeyError, AttributeError)
+
+
 def decode(value: bytes) -> Checkpoint:
-    """A record's value; raises :class:`CheckpointVersionError` for a major version this bridge does not know."""
+    """A record's value; raises :class:`CheckpointVersionError` for a major version this bridge does not know.
+
+    What is no checkpoint of any version raises one of :data:`NO_CHECKPOINT`.
+    """
     fields = orjson.loads(value)
-    if fields.get("v") != VERSION:
+    if fields["v"] != VERSION:
         raise CheckpointVersionError(
             f"a checkpoint of stream {fields.get('stream')!r} has version {fields.get('v')!r}; this bridge reads "
             f"version {VERSION}: run the bridge that wrote it, or a newer one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from connector.core.checkpoint import LANES_KEY, decode
+from connector.core.checkpoint import LANES_KEY, NO_CHECKPOINT, decode
 from connector.errors import CheckpointVersionError
 from connector.kafka.client import KafkaClient
 from connector.kafka.offsets import end_offsets
@@ -78,7 +79,10 @@ class LaneCheckpoints:
         return dict(self._streams)
 
     def undecided(self) -> list[Checkpoint]:
-        """Checkpoints behind the last record read that stand in an open transaction; to be asked while blocked."""
+        """Checkpoints behind the last record read that stand in an open transaction; to be asked while blocked.
+
+        A stranger's records, which are none, are no reason to refuse the lane: they may never be committed.
+        """
         end, deadline = self._high_watermark(), time.monotonic() + _REQUEST_S
         found: list[Checkpoint] = []
         consumer = Consumer({**self._client.reader(), "isolation.level": "read_uncommitted"})
@@ -88,7 +92,8 @@ class LaneCheckpoints:
                 for message in consumer.consume(1000, _POLL_S):
                     value = message.value()
                     if message.error() is None and value is not None and message.key() != LANES_KEY.encode():
-                        found.append(self._decode(value, message.offset()))
+                        with contextlib.suppress(*NO_CHECKPOINT):
+                            found.append(decode(value))
         finally:
             consumer.close()
         return found
@@ -123,7 +128,7 @@ class LaneCheckpoints:
     def _decode(self, value: bytes, offset: int | None) -> Checkpoint:
         try:
             return decode(value)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except NO_CHECKPOINT as error:
             where = f"{self._partition.topic}, partition {self._partition.partition}, offset {offset}"
             raise CheckpointVersionError(f"the record at {where} is no checkpoint: {error!r}") from error
 

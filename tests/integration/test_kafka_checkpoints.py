@@ -11,6 +11,7 @@ from confluent_kafka.admin import ConfigResource, NewPartitions, ResourceType
 
 from connector.core.checkpoint import LANES_KEY
 from connector.errors import LaneMismatchError
+from connector.kafka import takeover
 from connector.kafka.checkpoints import read_lanes
 from connector.kafka.client import KafkaClient
 from connector.kafka.topics import TopicPlan, Topics
@@ -51,6 +52,24 @@ def test_lane_waits_for_a_foreign_transaction_in_its_partition(site: Site, forei
         assert lane.opened()["s"].position == 300
         lane.committed(310)
     assert site.judge(range(1, 311)).held
+
+
+def test_foreign_transaction_that_lasts_does_not_refuse_the_lane(
+    site: Site, foreign: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in it is no checkpoint, and is not committed: the lane asks again and again, and opens in the end."""
+    monkeypatch.setattr(takeover, "_BLOCKED_S", 0.2)
+    site.make_topics()
+    foreign.begin_transaction()
+    foreign.produce(site.client.checkpoints_topic, b"{}", b"foreign", partition=0)
+    assert foreign.flush(PATIENCE_S) == 0
+    with site.rig() as lane:
+        lane.wait_state("blocked")
+        lane.wait_state("in doubt")
+        foreign.abort_transaction(PATIENCE_S)
+        lane.submit(range(1, 11))
+        lane.committed(10)
+    assert site.judge(range(1, 11)).held
 
 
 def test_lane_whose_partition_holds_something_else_is_refused(site: Site, foreign: Producer) -> None:

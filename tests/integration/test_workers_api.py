@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.support.fleet import Fleet, streams
-from tests.support.scenario import platform
+from tests.support.scenario import PATIENCE_S, platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +111,12 @@ async def test_what_pipelines_are_told(alone: Stage) -> None:
         it.simulator.refuse(60.0, status=403)
         it.simulator.abort()
         await agreed(it, lambda seen: {p for p, _ in seen.values()} == {"FAILED"}, "both refused")
-        records = await it.records(f"{it.group}.notifications")
-        told = [(dict(r.headers)["ce_type"], r.key, orjson.loads(r.value)["stream"]) for r in records]
         names = sorted(await phases(it.workers[0]))
+        topic = f"{it.group}.notifications"
+        async with asyncio.timeout(PATIENCE_S):
+            while len(records := await it.records(topic)) < len(names):  # noqa: ASYNC110 - a topic has no bell
+                await asyncio.sleep(0.1)
+        told = [(dict(r.headers)["ce_type"], r.key, orjson.loads(r.value)["stream"]) for r in records]
         assert sorted(told) == [(b"ccaas.bridge.credential_refused", name.encode(), name) for name in names]
 
 

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.support.finder import find_engine, first_that_works
-from tests.support.maven_broker import BrokerUnavailableError, MavenBroker
+from tests.support.maven_broker import BrokerUnavailableError, MavenBroker, require_kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,18 +33,15 @@ _HELP: Final = (
 
 
 @contextlib.contextmanager
-def shared_broker(ours: Callable[[], str]) -> Iterator[str]:
-    """The bootstrap servers of a broker for everybody; a container is ended afterwards.
-
-    ``ours`` starts the broker of Maven's jars, or raises BrokerUnavailableError.
-    """
+def broker_elsewhere() -> Iterator[str]:
+    """The bootstrap servers of a cluster that is named, or of a container; empty where there is a Kafka of our own."""
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if given:
         _check(given)
         yield given
         return
     with contextlib.ExitStack() as stack:
-        yield _start_one(ours, stack)
+        yield _find(stack)
 
 
 def own_broker(directory: Path, *, proxied: bool, settings: dict[str, str]) -> MavenBroker:
@@ -70,18 +67,31 @@ def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str) 
     admin.create_topics([topic], operation_timeout=_ADMIN_TIMEOUT_S)[name].result(_ADMIN_TIMEOUT_S)
 
 
+def delete_topics(bootstrap: str) -> None:
+    """Delete every topic but Kafka's own: a broker that is killed has all the more to recover."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    names = [name for name in admin.list_topics(timeout=_ADMIN_TIMEOUT_S).topics if not name.startswith("__")]
+    for deleted in admin.delete_topics(names).values() if names else ():
+        deleted.result(_ADMIN_TIMEOUT_S)
+
+
 def fresh_name(prefix: str) -> str:
     """A name that no other test and no other run uses: clusters may be shared."""
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-def _start_one(ours: Callable[[], str], stack: contextlib.ExitStack) -> str:
+def _find(stack: contextlib.ExitStack) -> str:
     attempts: dict[str, Callable[[], str]] = {
         "container": lambda: _container(stack, fetch=False),
-        "Maven": ours,
+        "Maven": _ours,
         "container, its image fetched": lambda: _container(stack, fetch=True),
     }
     return first_that_works(_HELP, attempts)
+
+
+def _ours() -> str:
+    require_kafka()
+    return ""
 
 
 def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:

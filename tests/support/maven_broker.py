@@ -230,6 +230,12 @@ def _listeners(ports: Mapping[str, int]) -> str:
     return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
 
 
+def require_kafka() -> None:
+    """Return where a broker can be had, its jars fetched; raises BrokerUnavailableError."""
+    _java()
+    _jars()
+
+
 def free_ports(count: int) -> list[int]:
     """Distinct ports on which nothing listens now, outside the ephemeral range of Linux and macOS."""
     found: list[int] = []
