@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUPPLY := $(VENV)/supply/bin
-# Tests at the same time, in several processes (tests/conftest.py says how many), the longest first.
-TOGETHER := --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# Else each of the hundreds of processes that tests start would compile the bridge anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-tools style types bench mutate golden release-schemas lock sbom vulnerabilities licences clean
 
@@ -13,10 +13,10 @@ demo: $(VENV)/.runtime
 	$(BIN)/ccaas-bridge demo
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest $(TOGETHER) -m "not tools"
+	$(BIN)/python -m pytest --numprocesses auto -m "not tools"
 
 test-tools: $(VENV)/.development $(VENV)/.genesys
-	$(BIN)/python -m pytest $(TOGETHER) -m tools
+	$(BIN)/python -m pytest --numprocesses auto -m tools
 
 style: $(VENV)/.development
 	$(BIN)/ruff check .

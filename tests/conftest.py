@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
@@ -12,16 +11,18 @@ import pytest
 
 from tests.support import broker
 from tests.support.bridge_process import BridgeProcess, Configuration
+from tests.support.schedule import Schedule, longest_first
 from tests.support.seed import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from xdist.remote import Producer
 
     from tests.support.maven_broker import MavenBroker
 
-_HERE = Path(__file__).parent
-_LONG = ["integration", "properties"]
-_A_CORE = 3
+_A_CORE = 2
 
 if "CI" not in os.environ:  # there Hypothesis takes its own profile: the same examples every time, no deadline
     hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
@@ -33,14 +34,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return _A_CORE * (os.cpu_count() or 1)
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedule:
+    """Which of them run where."""
+    config.option.loadscopereorder = False
+    return Schedule(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: no process is left alone with it in the end."""
-
-    def rank(item: pytest.Item) -> tuple[bool, int]:
-        directory = item.path.relative_to(_HERE).parts[0]
-        return item.get_closest_marker("slow") is None, _LONG.index(directory) if directory in _LONG else len(_LONG)
-
-    items.sort(key=rank)
+    """What takes longest begins first."""
+    items.sort(key=longest_first)
 
 
 def pytest_report_header() -> str:

@@ -17,7 +17,7 @@ from connector.model import Target
 from tests.support.api_server import ServedApi, served_api
 from tests.support.show import show
 
-pytestmark = [pytest.mark.tools, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.tools
 
 _PATIENCE_MS = 30_000
 TOKEN = "operators-token-0123456789"

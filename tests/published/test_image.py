@@ -23,8 +23,6 @@ from connector import __version__
 from tests.support.maven_broker import free_ports
 from tests.support.processes import Child, listening
 
-pytestmark = pytest.mark.xdist_group("image")  # built once
-
 _ROOT: Final = Path(__file__).parents[2]
 _BUILD_TIMEOUT_S: Final = 600.0
 _ENGINE_TIMEOUT_S: Final = 5.0
