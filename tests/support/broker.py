@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -65,6 +66,11 @@ def create_topic(bootstrap: str, name: str, partitions: int = 4, **config: str) 
     settings = {key.replace("_", "."): value for key, value in config.items()}
     topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=settings)
     admin.create_topics([topic], operation_timeout=_ADMIN_TIMEOUT_S)[name].result(_ADMIN_TIMEOUT_S)
+    deadline = time.monotonic() + _ADMIN_TIMEOUT_S
+    while name not in admin.list_topics(timeout=_ADMIN_TIMEOUT_S).topics:  # the broker hears of it a little later
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{name} is not there")
+        time.sleep(0.02)
 
 
 def delete_topics(bootstrap: str) -> None:
