@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.support.maven_broker import MavenBroker
 from tests.support.scenario import Scenario, platform
 from tests.support.stage import Stage
 
@@ -74,40 +75,39 @@ async def _blamed(it: Scenario, kind: str) -> AsyncIterator[None]:
     assert {_kind(line) for line in _loud(it)[told:]} == {kind}
 
 
-async def test_log_and_metrics_tell_who_is_at_fault(stage: Stage) -> None:
+async def test_log_and_metrics_tell_who_is_at_fault(alone: Stage, lane_broker: MavenBroker) -> None:
     """One fault of each kind, one after the other, against one worker."""
-    async with stage.own_broker(proxied=True) as broker:
-        settings = platform(rate=100, token_life_s=10, retention_s=600)
-        async with Scenario(stage, settings, kafka=broker.bootstrap, worker_kafka=broker.proxy.bootstrap) as it:
-            await it.ready()
+    settings = platform(rate=100, token_life_s=10, retention_s=600)
+    async with Scenario(alone, settings, worker_kafka=lane_broker.proxy.bootstrap) as it:
+        await it.ready()
+        await it.rotated(1)
+        async with _blamed(it, "rotation"):
+            it.simulator.refuse(60.0)
+            await it.until(lambda: it.failures("rotation"), "a rotation that fails")
+            assert await _state(it) in ("rotation_due", "rotating")
+            assert len(it.open_sockets()) == 1
+            it.simulator.clear()
             await it.rotated(1)
-            async with _blamed(it, "rotation"):
-                it.simulator.refuse(60.0)
-                await it.until(lambda: it.failures("rotation"), "a rotation that fails")
-                assert await _state(it) in ("rotation_due", "rotating")
-                assert len(it.open_sockets()) == 1
-                it.simulator.clear()
-                await it.rotated(1)
-            async with _blamed(it, "network"):
-                it.simulator.refuse(60.0)
-                it.simulator.abort()
-                await it.until(lambda: len(it.failures("network")) > 1, "a dial that fails")
-                assert await _state(it) in ("backing_off", "dialing")
-                it.simulator.clear()
-            async with _blamed(it, "platform"):
-                for _ in range(10):
-                    it.simulator.poison("bad_json")
-                await it.until(lambda: it.story(_POISON), "the poison alert")
-                assert await _state(it) in ("live", "rotation_due", "rotating", "overlap")
-            async with _blamed(it, "kafka"):
-                await asyncio.to_thread(broker.proxy.pause)
-                await it.until(lambda: it.story(_LOST), "the loss of the lanes")
-                assert "lane 0: held" in await it.unready()
-                assert len(it.open_sockets()) >= 1
-                await asyncio.to_thread(broker.proxy.resume)
-            async with _blamed(it, "configuration"):
-                good = it.worker.file.read_text()
-                it.worker.file.write_text(good.replace("streams", "steams"))
-                await it.until(lambda: it.story("configuration refused: nothing has changed"), "the complaint")
-                assert await it.status("/health/ready") == 200
-            await it.finish()
+        async with _blamed(it, "network"):
+            it.simulator.refuse(60.0)
+            it.simulator.abort()
+            await it.until(lambda: len(it.failures("network")) > 1, "a dial that fails")
+            assert await _state(it) in ("backing_off", "dialing")
+            it.simulator.clear()
+        async with _blamed(it, "platform"):
+            for _ in range(10):
+                it.simulator.poison("bad_json")
+            await it.until(lambda: it.story(_POISON), "the poison alert")
+            assert await _state(it) in ("live", "rotation_due", "rotating", "overlap")
+        async with _blamed(it, "kafka"):
+            await asyncio.to_thread(lane_broker.proxy.pause)
+            await it.until(lambda: it.story(_LOST), "the loss of the lanes")
+            assert "lane 0: held" in await it.unready()
+            assert len(it.open_sockets()) >= 1
+            await asyncio.to_thread(lane_broker.proxy.resume)
+        async with _blamed(it, "configuration"):
+            good = it.worker.file.read_text()
+            it.worker.file.write_text(good.replace("streams", "steams"))
+            await it.until(lambda: it.story("configuration refused: nothing has changed"), "the complaint")
+            assert await it.status("/health/ready") == 200
+        await it.finish()
