@@ -17,9 +17,9 @@ import orjson
 from connector.simulator.genesys import GenesysCloud, GenesysSettings
 from tests.support.bridge_process import BridgeProcess
 from tests.support.broker import fresh_name
-from tests.support.chorus import Stage
 from tests.support.ledger import Record, read
 from tests.support.maven_broker import free_ports
+from tests.support.stage import Stage
 
 PATIENCE_S = 60.0
 STREAM = "wfm"
