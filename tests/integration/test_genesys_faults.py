@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from connector.simulator.genesys import GenesysSettings
-from tests.support.chorus import Stage
 from tests.support.genesys import GenesysStage
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.asyncio
 
