@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CUT_BEFORE_S = 5.0
 _REDIAL_PACE_S = 1.0
+_REDIAL_SLOWEST_S = 30.0
 _REFUSES_SECOND = frozenset({FailureKind.THROTTLED, FailureKind.REJECTED})
 
 
@@ -43,8 +44,8 @@ class Rotation:
     def redial(self, active: Socket, now: float, kind: FailureKind | None) -> float:
         """The new socket came to nothing (``kind``: its dial's failure): when to dial again.
 
-        After the jitter, later once a second. A platform that refuses a second socket is asked less often, and at
-        the latest when the old socket must be given up.
+        After the jitter, later once a second. A platform that refuses a second socket is asked less often, every
+        half minute at least, and at the latest when the old socket must be given up.
         """
         first, self._redials = not self._redials, self._redials + 1
         if kind is FailureKind.FORBIDDEN:
@@ -59,7 +60,9 @@ class Rotation:
         if not self.refuses_second:
             return now + _REDIAL_PACE_S
         left_s = self._cut_at(active) - now
-        return now + (max(_REDIAL_PACE_S, left_s / 8) if left_s > _REDIAL_PACE_S else max(0.0, left_s))
+        if left_s <= _REDIAL_PACE_S:
+            return now + max(0.0, left_s)
+        return now + min(max(_REDIAL_PACE_S, left_s / 8), _REDIAL_SLOWEST_S)
 
     def starved(self) -> None:
         """The new socket was open and showed nothing, while the old one delivered: twice in a row is a refusal too."""

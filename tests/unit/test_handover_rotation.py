@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -267,6 +268,17 @@ def test_rotation_whose_second_socket_is_starved() -> None:
             story.tell(word)
     assert len(story.dials()) < 50
     assert 3598.0 <= story.dials()[-1][0] < 3600.0
+
+
+def test_refused_second_socket_is_asked_for_again_within_half_a_minute() -> None:
+    """However long the old token lives: what was starved twice may have been a moment's trouble."""
+    story = Story("token opened 5 newer due")
+    for _ in range(5):
+        for word in ("opened", "event", "due", "due"):
+            story.tell(word)
+    times = [at for at, _ in story.dials()]
+    assert max(later - earlier for earlier, later in pairwise(times[1:])) <= 35.0
+    assert story.open == [1]
 
 
 def test_hole_with_a_dead_token_waits_for_the_next() -> None:
