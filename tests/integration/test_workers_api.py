@@ -104,7 +104,7 @@ async def test_a_position_is_moved_by_the_worker_that_has_not_the_stream(alone: 
 
 
 async def test_what_pipelines_are_told(alone: Stage) -> None:
-    """A credential that is refused, and the lane of a frozen worker: CloudEvents, keyed by the stream, each once."""
+    """A credential that is refused: CloudEvents, keyed by the stream, each once."""
     async with Fleet(alone, platform(rate=20), *streams(2), workers=1, lanes=2) as it:
         await it.ready()
         await it.all_flowing(5)
