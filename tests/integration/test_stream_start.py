@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.broker import fresh_name
+from tests.conftest import OwnBroker
+from tests.support.broker import create_topic, fresh_name
 from tests.support.maven_broker import MavenBroker, free_ports
 from tests.support.scenario import STREAM, Scenario, missed, platform
 from tests.support.stage import Stage
@@ -127,6 +128,30 @@ async def test_kafka_away_at_start(stage: Stage) -> None:
             await it.finish()
     finally:
         await asyncio.to_thread(broker.close)
+
+
+@pytest.mark.parametrize(
+    ("setting", "topic"),
+    [
+        ("offsets.topic.replication.factor", "__consumer_offsets"),
+        ("transaction.state.log.replication.factor", "__transaction_state"),
+    ],
+)
+async def test_coordinators_topic_unavailable_at_start(
+    stage: Stage, own_broker: OwnBroker, setting: str, topic: str
+) -> None:
+    """The cluster has too few brokers to make it: the worker waits, not ready, and begins once it is there."""
+    broker = await asyncio.to_thread(own_broker, settings={setting: "3"})
+    async with Scenario(stage, platform(rate=100, backlog=200, token_life_s=5), kafka=broker.bootstrap) as it:
+        await it.until(lambda: it.story("starting"), "the start")
+        await asyncio.sleep(8.0)
+        assert await it.status("/health/live") == 200
+        assert await it.status("/health/ready") == 503
+        assert not await it.records(it.topic)
+        await asyncio.to_thread(create_topic, broker.bootstrap, topic, cleanup_policy="compact")
+        await it.ready()
+        await it.flowing(50)
+        await it.finish()
 
 
 async def test_sigterm_while_kafka_is_away(stage: Stage) -> None:
