@@ -164,7 +164,7 @@ async def test_sigterm_while_kafka_is_away(stage: Stage) -> None:
         assert await asyncio.to_thread(it.worker.stop, _START_S) == 0
 
 
-@pytest.mark.parametrize("after", ["starting", "lanes assigned", "dialing"])
+@pytest.mark.parametrize("after", ["starting", "lanes assigned", "connecting"])
 async def test_sigterm_during_the_start(stage: Stage, after: str) -> None:
     """Stopped at any point of its start a worker exits with 0, and the next one misses nothing."""
     async with Scenario(stage, platform(rate=100, backlog=5000)) as it:

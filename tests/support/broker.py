@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _IMAGE: Final = "confluentinc/cp-kafka:7.9.0"
-_ADMIN_TIMEOUT_S: Final = 15.0
+_ADMIN_TIMEOUT_S: Final = 60.0
+_CHECK_TIMEOUT_S: Final = 15.0
 _HELP: Final = (
     "These tests need a Kafka broker. Install a JDK >= 17 and Maven (apt-get install openjdk-17-jre-headless maven), "
     f"or have a container engine with the image {_IMAGE}, "
@@ -122,6 +123,6 @@ def _container(stack: contextlib.ExitStack, *, fetch: bool) -> str:
 
 def _check(bootstrap: str) -> None:
     try:
-        AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=_ADMIN_TIMEOUT_S)
+        AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=_CHECK_TIMEOUT_S)
     except KafkaException as exc:
         pytest.fail(f"KAFKA_BOOTSTRAP_SERVERS={bootstrap} does not answer: {exc}\n{_HELP}", pytrace=False)

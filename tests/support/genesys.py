@@ -162,12 +162,12 @@ class GenesysStage:
         last_sent = max((n for record in self.cloud.world.records for n in record.sent), default=0)
         numbers = {each.sha256: each.number for each in told}
         deadline = time.monotonic() + PATIENCE_S
-        while True:
-            found = await self.records(self.topic)
-            seen = [numbers[_sha256(record)] for record in found if _is_event(record)]
-            if last_sent in seen or time.monotonic() > deadline:
+        while last_sent not in _seen(await self.records(self.topic), numbers):
+            if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.3)
+        found = await self.records(self.topic)  # anew: a partition may have been read before the last one's commit
+        seen = _seen(found, numbers)
         gaps, counts = await self.gaps(), Counter(seen)
         missing = [each for each in told if since <= each.number <= last_sent and each.number not in counts]
         return Judged(
@@ -187,6 +187,10 @@ class GenesysStage:
 
 def _is_event(record: Record) -> bool:
     return "ce_snapshotid" not in record.headers
+
+
+def _seen(records: Sequence[Record], numbers: dict[str, int]) -> list[int]:
+    return [numbers[_sha256(record)] for record in records if _is_event(record)]
 
 
 def _sha256(record: Record) -> str:

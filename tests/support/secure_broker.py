@@ -40,7 +40,7 @@ USER: Final = "bridge"
 _PASSWORD: Final = "correct horse battery staple"
 _KEY_ID: Final = "k1"
 _MODULES: Final = "org.apache.kafka.common.security"
-_ANSWER_S: Final = 15.0
+_ANSWER_S: Final = 60.0
 _LISTENERS: Final = {"MTLS": "SSL", "PLAIN": "SASL_SSL", "SCRAM": "SASL_SSL", "OAUTH": "SASL_SSL"}
 
 
