@@ -9,6 +9,16 @@ import ssl
 
 import aiohttp
 
+_CAUSES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((TimeoutError,), "timeout"),
+    ((aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError), "proxy"),
+    ((aiohttp.ClientConnectorDNSError,), "dns"),
+    ((aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError), "tls"),
+    ((aiohttp.ClientConnectorError,), "connect"),
+    ((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, OSError), "reset"),
+)
+"""The first that fits: some of them are others' subclasses."""
+
 
 def explain(error: Exception, where: str, setting: str) -> str:
     """``where``: a presentable URL; ``setting``: the one that names it."""
@@ -31,16 +41,4 @@ def explain(error: Exception, where: str, setting: str) -> str:
 
 def cause_of(error: Exception) -> str:
     """The class of a failure, as :class:`connector.model.DialFailure` has it."""
-    match error:
-        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return "proxy"
-        case aiohttp.ClientConnectorDNSError():
-            return "dns"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
-            return "tls"
-        case aiohttp.ClientConnectorError():
-            return "connect"
-        case aiohttp.ClientOSError() | aiohttp.ServerDisconnectedError() | OSError():
-            return "reset"
-        case _:
-            return "protocol"
+    return next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), "protocol")

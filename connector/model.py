@@ -39,8 +39,8 @@ class Trouble(NamedTuple):
 class DialFailure:
     """Why a WebSocket could not be opened.
 
-    ``cause``: what there was instead of an HTTP answer: ``dns``, ``connect``, ``tls``, ``proxy``, ``timeout``, or
-    ``protocol``, an answer that is no handshake.
+    ``cause``: what there was instead of an HTTP answer: ``dns``, ``connect``, ``tls``, ``proxy``, ``timeout``,
+    ``reset``, or ``protocol``, an answer that is no handshake.
     """
 
     kind: FailureKind

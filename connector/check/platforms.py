@@ -24,7 +24,7 @@ from connector.core.token_clock import lifetime_s
 from connector.errors import DialError, TokenError
 from connector.model import FailureKind, Lapse, Token
 from connector.ports import Closed
-from connector.settings import NotificationsSettings, SequenceSettings, StreamSettings
+from connector.settings import AnyPlatform, NotificationsSettings, SequenceSettings, StreamSettings
 from connector.tls import ClientTls
 from connector.worker import adapters, plans
 from connector.worker.sessions import open_session
@@ -57,7 +57,7 @@ class PlatformCheck:
     """One platform and its streams. ``in_service``: whether a bridge runs with this configuration; None: unknown."""
 
     def __init__(
-        self, name: str, platform: adapters.AnyPlatform, streams: list[StreamSettings], *, in_service: bool | None
+        self, name: str, platform: AnyPlatform, streams: list[StreamSettings], *, in_service: bool | None
     ) -> None:
         self._name = name
         self._platform = platform

@@ -14,7 +14,6 @@ from fnmatch import fnmatchcase
 from connector.model import Token
 
 TOPICS_A_CHANNEL = 1000
-CHANNELS_A_CLIENT = 20
 COMBINED_CHARACTERS = 200
 PLACEHOLDER = "{id}"
 

@@ -23,11 +23,9 @@ from collections.abc import Callable
 from connector.core.history import History
 from connector.core.holes import Held
 from connector.core.lies import Lies
-from connector.core.steps import Deliver, GapFound, HoleState, Item, Unreadable, Verdict
+from connector.core.steps import Deliver, HoleState, Item, Verdict
 from connector.core.views import View, Views
 from connector.model import Checkpoint, GapReason, Lapse
-
-__all__ = ["Deliver", "GapFound", "HoleState", "Ledger", "Unreadable", "Verdict"]
 
 PATIENCE_S = 5.0
 """How long an item waits for what explains it: an unreadable one for the next event, which tells whether it stands

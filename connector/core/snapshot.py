@@ -52,10 +52,8 @@ class SnapshotRecords:
         return self._marks("end", place, partitions)
 
     def _marks(self, what: str, place: tuple[int, int], partitions: int) -> list[Entry]:
-        value, null = (
-            orjson.dumps({"v": 1, "snapshot_id": self._id}),
-            self._envelope.router.default.serialise is not None,
-        )
+        value = orjson.dumps({"v": 1, "snapshot_id": self._id})
+        null = self._envelope.router.default.serialise is not None
         stream = self._envelope.identity.stream
         return [
             replace(self._entry(f".{what}", place, stream, value), partition=partition, null=null)

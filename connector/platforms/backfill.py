@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from tempfile import SpooledTemporaryFile
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -15,7 +14,7 @@ from connector.core.instants import rfc3339
 from connector.errors import DialError
 from connector.model import DialFailure, FailureKind, Lapse, Token
 from connector.platforms.genesys_api import GenesysApi
-from connector.platforms.snapshot import IN_MEMORY_BYTES, Spool, parse
+from connector.platforms.snapshot import no_room, read_snapshot
 from connector.ports import Snapshot
 
 _PATH = "/api/v2/analytics/conversations/details/query"
@@ -36,22 +35,15 @@ async def fetch_conversations(api: GenesysApi, token: Token, lapse: Lapse) -> Sn
     until_ms = lapse.until_ms if lapse.until_ms is not None else time.time_ns() // 1_000_000
     since_ms = lapse.since_ms if lapse.since_ms is not None else until_ms - _UNKNOWN_MS
     interval = f"{rfc3339(max(since_ms, until_ms - _LONGEST_MS))}/{rfc3339(max(until_ms, since_ms + 1))}"
-    spool: Spool = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the snapshot
     try:
-        spool.write(b'{"position":0,"asOf":%d,"conversations":[' % until_ms)
-        await _write_pages(api, token, interval, spool)
-        spool.write(b"]}")
-        return await asyncio.to_thread(parse, spool, "/position")
+        return await read_snapshot(_document(api, token, interval, until_ms), "/position")
     except OSError as error:
-        spool.close()
-        detail = f"no room for the conversations of a gap ({error.strerror}); free some, or set TMPDIR"
-        raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
-    except BaseException:
-        spool.close()
-        raise
+        raise no_room(error) from error
 
 
-async def _write_pages(api: GenesysApi, token: Token, interval: str, spool: Spool) -> None:
+async def _document(api: GenesysApi, token: Token, interval: str, until_ms: int) -> AsyncIterator[bytes]:
+    """The pages as one snapshot. Raises :class:`DialError`."""
+    yield b'{"position":0,"asOf":%d,"conversations":[' % until_ms
     number, separator = 1, b""
     while True:
         query = {
@@ -66,8 +58,9 @@ async def _write_pages(api: GenesysApi, token: Token, interval: str, spool: Spoo
             detail = "the platform's answer to a details query is not the JSON that it documents"
             raise DialError(DialFailure(FailureKind.REJECTED, detail)) from error
         for raw in page.conversations:
-            spool.write(separator + bytes(raw))
+            yield separator + bytes(raw)
             separator = b","
         if len(page.conversations) < _PAGE:
-            return
+            break
         number += 1
+    yield b"]}"

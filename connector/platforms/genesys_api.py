@@ -11,9 +11,8 @@ import orjson
 
 from connector.core.rate_limit import RateLimit
 from connector.errors import DialError
-from connector.http_errors import cause_of, explain
 from connector.model import DialFailure, FailureKind, Token
-from connector.platforms.websocket import refusal
+from connector.platforms.websocket import refusal, unreached
 from connector.ports import Clock
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
@@ -73,8 +72,7 @@ class GenesysApi:
                 self._limit.told(response.headers, self._clock.now())
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            detail = explain(error, self._place.url, "region or api_url")
-            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
+            raise unreached(error, self._place.url, "region or api_url") from error
         if not response.ok:
             told = f"{method} {path}: {_message(answer) or response.reason or ''}"
             raise DialError(refusal(response.status, told, response.headers))

@@ -8,7 +8,6 @@ heartbeats. What is asked with every ping is therefore whether the subscriptions
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -21,12 +20,12 @@ from connector.core.channels import Channel, Channels, rearranged, spread
 from connector.core.notifications import PING, Signal, read_signal
 from connector.core.states import TOKEN_REVOKED
 from connector.errors import DialError
-from connector.http_errors import cause_of, explain
+from connector.http_errors import cause_of
 from connector.model import DialFailure, FailureKind, Lapse, Token
 from connector.platforms.backfill import fetch_conversations
 from connector.platforms.genesys_api import NOT_FOUND, GenesysApi
 from connector.platforms.topics import TopicList
-from connector.platforms.websocket import Handshake, WebSocketConnection, refusal
+from connector.platforms.websocket import Handshake, WebSocketConnection
 from connector.ports import Clock, Closed, Connection, FrameKind, Snapshot
 
 _PATH = "/api/v2/notifications/channels"
@@ -169,7 +168,7 @@ class NotificationSource:
                 undo.pop_all()
         except TimeoutError as error:
             detail = f"no channel that brings the topics within {timeout_s:g} s"
-            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause="timeout")) from error
+            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
         return NotificationConnection(lines, self, token)
 
     async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:
@@ -225,12 +224,12 @@ class NotificationSource:
 
     async def _open(self, channel: Channel) -> WebSocketConnection:
         try:
-            return await self._handshake.open(self._session, URL(channel.uri, encoded=True))
-        except aiohttp.WSServerHandshakeError as error:
-            raise DialError(refusal(error.status, error.message, error.headers)) from error
-        except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            detail = explain(error, f"the channel's socket at {URL(channel.uri).host}", "region or api_url")
-            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
+            url = URL(channel.uri, encoded=True)
+        except ValueError as error:
+            raise DialError(DialFailure(FailureKind.REJECTED, "the platform's connectUri is no URL")) from error
+        return await self._handshake.open(
+            self._session, url, f"the channel's socket at {url.host}", "region or api_url"
+        )
 
     async def _stands(self, lines: Sequence[_Line], token: Token) -> bool:
         for line in lines:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import mmap
-from collections.abc import Iterator
-from tempfile import SpooledTemporaryFile
+from collections.abc import AsyncIterable, Iterator
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any
 
-import aiohttp
 import msgspec
 import orjson
 
 from connector.core.pointer import compile_pointer
+from connector.errors import DialError
+from connector.model import DialFailure, FailureKind
 
-IN_MEMORY_BYTES = 16 * 1024 * 1024
-_CHUNK_BYTES = 256 * 1024
+_IN_MEMORY_BYTES = 16 * 1024 * 1024
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -57,21 +57,29 @@ class SpooledSnapshot:
         self._spool.close()  # the map goes with its last view
 
 
-async def read_snapshot(content: aiohttp.StreamReader, position_field: str) -> SpooledSnapshot:
-    """Spool a body and read it. Raises ``ValueError`` where it is not a snapshot, and what the network raises."""
-    spool: Spool = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the snapshot
+async def read_snapshot(chunks: AsyncIterable[bytes], position_field: str) -> SpooledSnapshot:
+    """Spool a body and read it.
+
+    Raises ``ValueError`` where it is not a snapshot, ``OSError`` where there is no room, and what ``chunks`` raises.
+    """
+    spool: Spool = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the snapshot
     try:
-        async for chunk in content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in chunks:
             spool.write(chunk)
-        return await asyncio.to_thread(parse, spool, position_field)
+        return await asyncio.to_thread(_parse, spool, position_field)
     except BaseException:
         spool.close()
         raise
 
 
-def parse(spool: Spool, position_field: str) -> SpooledSnapshot:
-    """Read what was spooled. Raises ``ValueError`` where it is not a snapshot."""
-    if spool.tell() > IN_MEMORY_BYTES:
+def no_room(error: OSError) -> DialError:
+    """The spool does not fit."""
+    detail = f"no room for the snapshot in {gettempdir()} ({error.strerror}); free some, or set TMPDIR"
+    return DialError(DialFailure(FailureKind.NETWORK, detail))
+
+
+def _parse(spool: Spool, position_field: str) -> SpooledSnapshot:
+    if spool.tell() > _IN_MEMORY_BYTES:
         spool.flush()
         return SpooledSnapshot(spool, mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ), position_field)
     spool.seek(0)

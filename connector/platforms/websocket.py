@@ -10,7 +10,6 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
-from tempfile import gettempdir
 from urllib.parse import quote
 
 import aiohttp
@@ -21,11 +20,12 @@ from connector.core.http_fields import read_retry_after
 from connector.errors import DialError
 from connector.http_errors import cause_of, explain
 from connector.model import DialFailure, FailureKind, Lapse, Token
-from connector.platforms.snapshot import read_snapshot
+from connector.platforms.snapshot import no_room, read_snapshot
 from connector.ports import Closed, Connection, FrameKind, Snapshot
 
 _TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY  # for every message: a look into the enum costs more
 _CLOSE_S = 1.0
+_CHUNK_BYTES = 256 * 1024
 _SNAPSHOT_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _ABNORMAL = 1006
 _TOO_BIG = 1009
@@ -110,19 +110,24 @@ class Handshake:
     proxy: str | None = field(repr=False)
     compression: bool
 
-    async def open(self, session: aiohttp.ClientSession, url: URL) -> WebSocketConnection:
-        """Raises what aiohttp raises: the caller knows what the URL may tell."""
-        socket = await session.ws_connect(
-            url,
-            headers=self.headers,
-            autoclose=False,
-            autoping=False,
-            heartbeat=None,
-            max_msg_size=self.max_frame_bytes,
-            decode_text=False,
-            proxy=self.proxy,
-            compress=_LARGEST_WINDOW_BITS if self.compression else 0,
-        )
+    async def open(self, session: aiohttp.ClientSession, url: URL, where: str, setting: str) -> WebSocketConnection:
+        """Raises :class:`DialError`, which tells ``where`` instead of the URL, and the ``setting`` that names it."""
+        try:
+            socket = await session.ws_connect(
+                url,
+                headers=self.headers,
+                autoclose=False,
+                autoping=False,
+                heartbeat=None,
+                max_msg_size=self.max_frame_bytes,
+                decode_text=False,
+                proxy=self.proxy,
+                compress=_LARGEST_WINDOW_BITS if self.compression else 0,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise DialError(refusal(error.status, error.message, error.headers)) from error
+        except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
+            raise unreached(error, where, setting) from error
         return WebSocketConnection(socket)
 
 
@@ -161,17 +166,14 @@ class SequenceSource:
         )
         try:
             async with asyncio.timeout(timeout_s):
-                return await handshake.open(self._session, url)
-        except aiohttp.WSServerHandshakeError as error:
-            failure = refusal(error.status, error.message, error.headers)
-            if position is not None and error.status == platform.expired_position_status:
-                failure = replace(failure, kind=FailureKind.EXPIRED_POSITION)
-            raise DialError(failure) from error
+                return await handshake.open(self._session, url, str(self._url.with_query(None)), "stream_url")
+        except DialError as error:
+            status = error.failure.status
+            if position is None or status is None or status != platform.expired_position_status:
+                raise
+            raise DialError(replace(error.failure, kind=FailureKind.EXPIRED_POSITION)) from error
         except TimeoutError as error:
             detail = f"no handshake within {timeout_s:g} s"
-            raise DialError(DialFailure(FailureKind.NETWORK, detail, cause="timeout")) from error
-        except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            detail = explain(error, str(self._url.with_query(None)), "stream_url")
             raise DialError(DialFailure(FailureKind.NETWORK, detail, cause=cause_of(error))) from error
 
     async def snapshot(self, token: Token, lapse: Lapse) -> Snapshot | None:  # noqa: ARG002 - a state is whole
@@ -185,18 +187,22 @@ class SequenceSource:
             ) as response:
                 if not response.ok:
                     raise DialError(refusal(response.status, response.reason or "", response.headers))
-                return await read_snapshot(response.content, self._platform.position_field)
+                chunks = response.content.iter_chunked(_CHUNK_BYTES)
+                return await read_snapshot(chunks, self._platform.position_field)
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            detail = explain(error, str(URL(url).with_query(None)), "snapshot_url")
-            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+            raise unreached(error, str(URL(url).with_query(None)), "snapshot_url") from error
         except OSError as error:
-            detail = f"no room for the snapshot in {gettempdir()} ({error.strerror}); free some, or set TMPDIR"
-            raise DialError(DialFailure(FailureKind.NETWORK, detail)) from error
+            raise no_room(error) from error
         except ValueError as error:
             raise DialError(DialFailure(FailureKind.REJECTED, f"the snapshot cannot be read: {error}")) from error
 
     def _headers(self, token: Token) -> dict[str, str]:
         return {**self._platform.headers, "Authorization": f"Bearer {token.value}", "Accept": "application/json"}
+
+
+def unreached(error: Exception, where: str, setting: str) -> DialError:
+    """What the network, or somebody between, did instead of an answer."""
+    return DialError(DialFailure(FailureKind.NETWORK, explain(error, where, setting), cause=cause_of(error)))
 
 
 def refusal(status: int, message: str, headers: Mapping[str, str] | None) -> DialFailure:

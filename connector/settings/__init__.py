@@ -9,7 +9,7 @@ from connector.settings.caution import warnings
 from connector.settings.change import Change, difference, digest, refused
 from connector.settings.http import HttpSettings, TlsSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
-from connector.settings.kinds import KINDS
+from connector.settings.kinds import KINDS, AnyPlatform
 from connector.settings.loading import load
 from connector.settings.notifications import NotificationsSettings
 from connector.settings.platform import PlatformSettings, PositionSettings, SequenceSettings, SnapshotSettings
@@ -22,6 +22,7 @@ from connector.settings.worker import NetworkSettings, RotationSettings, WorkerB
 
 __all__ = [
     "KINDS",
+    "AnyPlatform",
     "AuthSettings",
     "Change",
     "ClientCredentialsAuth",

@@ -12,6 +12,7 @@ from connector.settings.notifications import KIND, NotificationsSettings
 from connector.settings.platform import KIND_DEFAULTS, PlatformSettings, SequenceSettings
 from connector.settings.secret_files import Fault
 
+AnyPlatform = SequenceSettings | NotificationsSettings
 KINDS: Mapping[str, type[PlatformSettings]] = {
     **dict.fromkeys(KIND_DEFAULTS, SequenceSettings),
     KIND: NotificationsSettings,
@@ -36,4 +37,4 @@ def _by_kind(document: Any) -> Any:  # noqa: ANN401  # whatever the file holds
         raise as_validation_error("platform", faults) from None
 
 
-AnyPlatformSettings = Annotated[SequenceSettings | NotificationsSettings, BeforeValidator(_by_kind)]
+AnyPlatformSettings = Annotated[AnyPlatform, BeforeValidator(_by_kind)]

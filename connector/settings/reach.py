@@ -38,7 +38,8 @@ def environment_proxy(url: str) -> str | None:
     return getproxies().get(_PROXIED_AS.get(scheme, scheme))
 
 
-def _tls_faults(tls: Document) -> Iterator[Fault]:
+def tls_faults(tls: Document) -> Iterator[Fault]:
+    """Look at ``ca_file``, ``certificate_file`` and ``key_file`` of a section."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ca, certificate, key = (_path(tls.get(name)) for name in ("ca_file", "certificate_file", "key_file"))
     if key is not None and certificate is None:
@@ -71,7 +72,7 @@ class PlatformTlsSettings(Section):
     key_file: Path | None = Field(
         default=None, description="PEM file of its private key, not encrypted; null: it is in `certificate_file`."
     )
-    _checked = checked(_tls_faults)
+    _checked = checked(tls_faults)
 
     def files(self) -> TlsFiles:
         """As the session takes them."""

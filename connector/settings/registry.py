@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -12,33 +11,16 @@ from pydantic import Field, SecretStr
 
 from connector.settings.addresses import HttpUrl, NonEmpty
 from connector.settings.fields import Document, PositiveSeconds, Section, checked
+from connector.settings.reach import tls_faults
 from connector.settings.secret_files import Fault
 
 Value = Literal["raw", "json-schema", "avro"]
-_FILES = ("ca_file", "certificate_file", "key_file")
 
 
 def _faults(registry: Document) -> Iterator[Fault]:
     if (registry.get("username") is None) != (registry.get("password") is None):
         yield Fault(("password",), "username and password belong together")
-    if registry.get("key_file") is not None and registry.get("certificate_file") is None:
-        yield Fault(("certificate_file",), "required with key_file")
-    paths = {name: registry[name] for name in _FILES if isinstance(registry.get(name), str | Path)}
-    context = ssl.create_default_context()
-    try:
-        if "ca_file" in paths:
-            context.load_verify_locations(paths["ca_file"])
-    except OSError as error:
-        yield Fault(("ca_file",), _why(error))
-    try:
-        if "certificate_file" in paths:
-            context.load_cert_chain(paths["certificate_file"], paths.get("key_file"), password=lambda: "")
-    except OSError as error:
-        yield Fault(("certificate_file",), _why(error))
-
-
-def _why(error: OSError) -> str:
-    return "is no usable PEM file" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+    yield from tls_faults(registry)
 
 
 def schema_faults(section: Document) -> Iterator[Fault]:

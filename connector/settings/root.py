@@ -13,9 +13,8 @@ from connector.settings.addresses import Name
 from connector.settings.fields import Document, Integer, checked
 from connector.settings.http import HttpSettings
 from connector.settings.kafka import CommitSettings, KafkaSettings, MembershipSettings, TopicsSettings
-from connector.settings.kinds import AnyPlatformSettings
-from connector.settings.notifications import KIND, STREAM_DEFAULTS, NotificationsSettings
-from connector.settings.platform import SequenceSettings
+from connector.settings.kinds import AnyPlatform, AnyPlatformSettings
+from connector.settings.notifications import KIND, STREAM_DEFAULTS
 from connector.settings.redis import RedisSettings
 from connector.settings.registry import SchemaRegistrySettings
 from connector.settings.secret_files import Fault
@@ -235,7 +234,7 @@ class Settings(BaseSettings):
         """The lane of a stream, frozen for ever: CRC-32 of its name modulo the number of lanes."""
         return zlib.crc32(stream_name.encode()) % self.lanes
 
-    def platform_of(self, stream: StreamSettings) -> SequenceSettings | NotificationsSettings:
+    def platform_of(self, stream: StreamSettings) -> AnyPlatform:
         """The platform a stream refers to."""
         return self.platforms[stream.platform]
 

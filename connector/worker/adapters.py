@@ -12,10 +12,11 @@ from connector.platforms.notifications import NotificationSource
 from connector.platforms.topics import TopicList, TopicPlan
 from connector.platforms.websocket import Handshake, SequencePlatform, SequenceSource
 from connector.ports import Clock, Source
-from connector.settings import NotificationsSettings, SequenceSettings, StreamSettings
+from connector.settings import AnyPlatform, SequenceSettings, StreamSettings
 from connector.stream.parts import Frames
 
-AnyPlatform = SequenceSettings | NotificationsSettings
+_REFUSALS = range(400, 600)
+"""Statuses of HTTP by which a position can be refused."""
 
 
 def source(
@@ -56,6 +57,3 @@ def wire(platform: SequenceSettings) -> SequencePlatform:
         snapshot_proxy=platform.proxy_of(platform.snapshot_url or ""),
         compression=platform.compression,
     )
-
-
-_REFUSALS = range(400, 600)

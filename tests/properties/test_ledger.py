@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from connector.core.checkpoint import advance, decode, encode
 from connector.core.evidence import StreamEvidence
-from connector.core.ledger import Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
+from connector.core.ledger import Ledger
+from connector.core.steps import Deliver, GapFound, HoleState, Unreadable, Verdict
 from connector.core.verdict import DeadLetter, GapRecord
 from connector.model import Batch, Checkpoint, Entry, GapReason
 

@@ -20,6 +20,8 @@ _ERRORS: list[tuple[Exception, str]] = [
     (aiohttp.ClientProxyConnectionError(_KEY, OSError(111, "refused")), "proxy"),
     (aiohttp.ClientConnectorSSLError(_KEY, OSError(0, "TLS")), "tls"),
     (ssl.SSLError("x"), "tls"),
+    (TimeoutError(), "timeout"),
+    (aiohttp.ConnectionTimeoutError(), "timeout"),
     (aiohttp.ServerDisconnectedError(), "reset"),
     (ConnectionResetError(), "reset"),
     (aiohttp.ClientPayloadError(), "protocol"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connector.core.ledger import PATIENCE_S, Deliver, GapFound, HoleState, Ledger, Unreadable, Verdict
+from connector.core.ledger import PATIENCE_S, Ledger
+from connector.core.steps import Deliver, GapFound, HoleState, Unreadable, Verdict
 from connector.core.unreadables import REMEMBERED
 from connector.model import SOME_TIME, Checkpoint, DeadLetterId, Gap, GapReason
 
