@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from connector.simulator import report
-from connector.simulator.faults import Refusal, SnapshotTrouble, SnapshotTroubleKind, TokenTrouble, TokenTroubleKind
+from connector.simulator.faults import Refusal, SnapshotTrouble, SnapshotTroubleKind, TokenTroubleKind
 from connector.simulator.poison import PoisonKind, PoisonOrder, make_poison
 from connector.simulator.session import Ending
 from connector.simulator.stream import Item, StreamLog
@@ -112,17 +112,14 @@ class Controls:
         delay_s: float = 1.0,
     ) -> None:
         """The token endpoint misbehaves for a time, for a number of requests (whichever ends first), or once."""
-        if seconds is None and requests is None:
-            requests = 1
         self.world.board.trouble_tokens(
-            TokenTrouble(
-                kind=kind,
-                until_s=math.inf if seconds is None else self.world.now() + seconds,
-                requests_left=math.inf if requests is None else requests,
-                retry_after_s=retry_after_s,
-                http_date=http_date,
-                delay_s=delay_s,
-            )
+            kind,
+            self.world.now(),
+            seconds=seconds,
+            requests=requests,
+            retry_after_s=retry_after_s,
+            http_date=http_date,
+            delay_s=delay_s,
         )
 
     def snapshot_trouble(

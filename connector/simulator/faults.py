@@ -88,9 +88,28 @@ class FaultBoard:
         """Handshakes are not answered until the instant."""
         self._stalls[stream] = _Value(until_s, until_s)
 
-    def trouble_tokens(self, trouble: TokenTrouble) -> None:
-        """The token endpoint misbehaves."""
-        self._token_trouble = trouble
+    def trouble_tokens(
+        self,
+        kind: TokenTroubleKind,
+        now_s: float,
+        *,
+        seconds: float | None = None,
+        requests: int | None = None,
+        retry_after_s: float | None = None,
+        http_date: bool = False,
+        delay_s: float = 0.0,
+    ) -> None:
+        """The token endpoint misbehaves for a time, for a number of requests (whichever ends first), or once."""
+        if seconds is None and requests is None:
+            requests = 1
+        self._token_trouble = TokenTrouble(
+            kind=kind,
+            until_s=math.inf if seconds is None else now_s + seconds,
+            requests_left=math.inf if requests is None else requests,
+            retry_after_s=retry_after_s,
+            http_date=http_date,
+            delay_s=delay_s,
+        )
 
     def trouble_snapshots(self, trouble: SnapshotTrouble) -> None:
         """The snapshot endpoint misbehaves."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from email.utils import formatdate
+from collections.abc import Mapping
 
 import orjson
 from aiohttp import web
@@ -14,30 +12,29 @@ from connector.simulator.admission import admit, authorize, token_answer, troubl
 from connector.simulator.answers import Answer
 from connector.simulator.controls import CONTROLS, Controls
 from connector.simulator.desk import ControlDesk, json_response, respond
+from connector.simulator.faults import TokenTrouble
 from connector.simulator.ledger import lost
 from connector.simulator.session import Ending, Session
+from connector.simulator.side import MAX_REQUEST_BYTES, PlatformSide
 from connector.simulator.snapshots import troubled_snapshot
 from connector.simulator.sockets import ServerSocket
 from connector.simulator.tokens import GRANTS
 from connector.simulator.world import World
 
-_MAX_REQUEST_BYTES = 16 * 1024 * 1024
-_FORM = "application/x-www-form-urlencoded"
 
-
-class HttpSide:
+class HttpSide(PlatformSide):
     """The routes of one platform."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
         self._world: World = controls.world
-        self._stopping = asyncio.Event()
+        super().__init__(self._world.board, self._world.now, self._world.platform_now)
         self._desk = ControlDesk(controls, CONTROLS)
 
     def application(self) -> web.Application:
         """A fresh application with all routes, for a life that begins."""
         self._stopping.clear()
-        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
         app.add_routes(
             [
                 web.post("/token", self._token),
@@ -61,29 +58,15 @@ class HttpSide:
             each.session.order = Ending(1001, "the platform is going away")
             each.nudge()
 
-    async def _stamp(self, _request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = formatdate(self._world.platform_now(), usegmt=True)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
-    async def _token(self, request: web.Request) -> web.Response:
-        trouble = self._world.board.take_token_trouble(self._world.now())
-        if trouble is not None:
-            troubled = troubled_answer(self._world, trouble)
-            if troubled is not None:
-                return respond(troubled)
-            await self._pause(trouble.delay_s)
-        if request.content_type != _FORM:
-            return respond(Answer(400, {"error": "invalid_request", "error_description": f"{_FORM} is wanted"}))
-        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    def _granted(self, request: web.Request, form: Mapping[str, str]) -> Answer:
         origin = str(request.url.origin())
         audiences = (origin, f"{origin}/token")
         answer = token_answer(self._world, request.headers.get("Authorization"), form, audiences)
         self._world.nudge()  # where a new token revokes the old ones, their sockets must close
-        return respond(answer)
+        return answer
+
+    def _troubled(self, trouble: TokenTrouble) -> Answer | None:
+        return troubled_answer(self._world, trouble)
 
     async def _discovery(self, request: web.Request) -> web.Response:
         origin = str(request.url.origin())

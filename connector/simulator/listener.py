@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from aiohttp import web
 
@@ -23,7 +25,7 @@ class Listener:
         self.host = ""
         self.port = 0
 
-    async def start(self, host: str, port: int) -> None:
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises ``OSError`` where the port is taken."""
         if self._runner is not None:
             raise RuntimeError("the simulator is already running")
@@ -38,13 +40,23 @@ class Listener:
         self.host, self.port = host, runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Let go of the port. Idempotent."""
+        """Close every socket with 1001 and let go of the port. Idempotent."""
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
         self._farewell()
         await runner.cleanup()
 
-    def url(self, scheme: str = "http") -> str:
-        """``http://host:port``."""
-        return f"{scheme}://{self.host}:{self.port}"
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """``http://host:port``, of the port it listens, or last listened, on."""
+        return f"http://{self.host}:{self.port}"

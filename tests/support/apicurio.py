@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,19 +39,8 @@ def apicurio(directory: Path, port: int | None = None) -> Iterator[str]:
     child = Child(command, directory / "apicurio.log", env=environment)
     url = f"http://127.0.0.1:{listen}/apis/ccompat/v7"
     try:
-        _await_start(child, url)
+        if not child.answers(f"{url}/subjects", _PATIENCE_S):
+            pytest.fail(f"Apicurio did not start; the end of its log:\n{child.log_tail()}", pytrace=False)
         yield url
     finally:
         child.kill()
-
-
-def _await_start(child: Child, url: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline and child.exit_code() is None:
-        try:
-            urllib.request.urlopen(f"{url}/subjects", timeout=5).close()  # noqa: S310 - loopback
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"Apicurio did not start; the end of its log:\n{child.log_tail()}", pytrace=False)

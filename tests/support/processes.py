@@ -12,6 +12,9 @@ import os
 import signal
 import socket
 import subprocess
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +67,18 @@ class Child:
         self.signal(signal.SIGKILL)
         self._process.wait()
         self._release_watchdog()
+
+    def answers(self, url: str, patience_s: float) -> bool:
+        """Return once it serves the URL; False where it has ended, or does not in time."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and self.exit_code() is None:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - loopback
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+            else:
+                return True
+        return False
 
     def log_tail(self, lines: int = 15) -> str:
         """The last lines of the log, for messages."""

@@ -79,9 +79,9 @@ def test_a_late_first_event() -> None:
 def test_token_trouble_ends_by_count_and_by_time() -> None:
     """Whichever comes first."""
     board = FaultBoard()
-    board.trouble_tokens(TokenTrouble("500", T0 + 10, requests_left=2))
+    board.trouble_tokens("500", T0, seconds=10, requests=2)
     assert [board.take_token_trouble(T0) is not None for _ in range(3)] == [True, True, False]
-    board.trouble_tokens(TokenTrouble("500", T0 + 10))
+    board.trouble_tokens("500", T0, seconds=10)
     assert board.take_token_trouble(T0 + 10) is None
 
 

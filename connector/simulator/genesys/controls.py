@@ -6,12 +6,11 @@ whoever asked.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from connector.simulator.faults import TokenTrouble, TokenTroubleKind
+from connector.simulator.faults import TokenTroubleKind
 from connector.simulator.genesys import report
 from connector.simulator.genesys.channels import Channel
 from connector.simulator.genesys.faults import RestTrouble
@@ -113,16 +112,13 @@ class Controls:
         delay_s: float = 1.0,
     ) -> None:
         """The token endpoint misbehaves for a time, for a number of requests (whichever ends first), or once."""
-        if seconds is None and requests is None:
-            requests = 1
         self.world.token_board.trouble_tokens(
-            TokenTrouble(
-                kind=kind,
-                until_s=math.inf if seconds is None else self.world.now() + seconds,
-                requests_left=math.inf if requests is None else requests,
-                retry_after_s=retry_after_s,
-                delay_s=delay_s,
-            )
+            kind,
+            self.world.now(),
+            seconds=seconds,
+            requests=requests,
+            retry_after_s=retry_after_s,
+            delay_s=delay_s,
         )
 
     def vanish(self, seconds: float) -> None:

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from email.utils import formatdate
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
 from connector.simulator.answers import Answer, token_reply, troubled_reply
 from connector.simulator.desk import ControlDesk, json_response, respond
+from connector.simulator.faults import TokenTrouble
 from connector.simulator.genesys.api import Request, answer
 from connector.simulator.genesys.controls import CONTROLS, Controls
 from connector.simulator.genesys.outlet import Outlet
 from connector.simulator.genesys.world import World
 from connector.simulator.ledger import lost
 from connector.simulator.session import Ending
+from connector.simulator.side import MAX_REQUEST_BYTES, PlatformSide
 from connector.simulator.sockets import Alarm, ServerSocket
 
-_MAX_REQUEST_BYTES = 16 * 1024 * 1024
-_FORM = "application/x-www-form-urlencoded"
 
-
-class HttpSide:
+class HttpSide(PlatformSide):
     """The routes of one organisation, and the task that lets things happen while it listens."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
         self._world: World = controls.world
-        self._stopping = asyncio.Event()
+        super().__init__(self._world.token_board, self._world.now, self._world.platform_now)
         self._pulse = Alarm()
         self._desk = ControlDesk(controls, CONTROLS)
 
     def application(self) -> web.Application:
         """A fresh application with all routes, for a life that begins."""
         self._stopping.clear()
-        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
         app.add_routes(
             [
                 web.post("/oauth/token", self._token),
@@ -72,27 +69,12 @@ class HttpSide:
             self._world.advance()
             await self._pulse.rest(self._world.next_happening_s() - self._world.now())
 
-    async def _stamp(self, _request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = formatdate(self._world.platform_now(), usegmt=True)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
-    async def _token(self, request: web.Request) -> web.Response:
+    def _granted(self, request: web.Request, form: Mapping[str, str]) -> Answer:
         world = self._world
-        trouble = world.token_board.take_token_trouble(world.now())
-        if trouble is not None:
-            troubled = troubled_reply(trouble, world.platform_now())
-            if troubled is not None:
-                return respond(troubled)
-            await self._pause(trouble.delay_s)
-        if request.content_type != _FORM:
-            return respond(Answer(400, {"error": "invalid_request", "error_description": f"{_FORM} is wanted"}))
-        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-        found = world.clients.request(request.headers.get("Authorization"), form, world.platform_now())
-        return respond(token_reply(found))
+        return token_reply(world.clients.request(request.headers.get("Authorization"), form, world.platform_now()))
+
+    def _troubled(self, trouble: TokenTrouble) -> Answer | None:
+        return troubled_reply(trouble, self._world.platform_now())
 
     async def _api(self, request: web.Request) -> web.Response:
         world = self._world
