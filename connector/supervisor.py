@@ -72,8 +72,8 @@ class Supervisor:
 
     def _assigned(self, lanes: frozenset[int]) -> None:
         self.joined = True
-        self._owned = lanes
-        if unknown := lanes - self._streams.keys():
+        self._owned = lanes & self._streams.keys()
+        if unknown := lanes - self._owned:
             self.mismatched(f"lanes {sorted(unknown)} do not exist: the checkpoint topic was given more partitions")
             return
         for number in [n for n, lane in self._lanes.items() if lane.held and n not in lanes]:

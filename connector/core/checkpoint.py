@@ -110,6 +110,11 @@ def written_since(committed: Mapping[str, Checkpoint], undecided: Sequence[Check
     }
 
 
+def is_beyond(committed: Mapping[str, Checkpoint], stream: str, topic: str, partition: int, offset: int) -> bool:
+    """Whether a record of a stream that has a checkpoint is not accounted for by it."""
+    return stream in committed and offset > _offset_of(committed[stream], topic, partition)
+
+
 def _offset_of(checkpoint: Checkpoint | None, topic: str, partition: int) -> int:
     return -1 if checkpoint is None else checkpoint.offsets.get(topic, {}).get(partition, -1)
 

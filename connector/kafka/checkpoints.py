@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from connector.core.checkpoint import LANES_KEY, NO_CHECKPOINT, decode
 from connector.errors import CheckpointVersionError
 from connector.kafka.client import KafkaClient
+from connector.kafka.leftovers import Leftovers
 from connector.kafka.offsets import end_offsets
 from connector.model import Checkpoint
 
@@ -36,6 +37,7 @@ class LaneCheckpoints:
         self._partition = TopicPartition(client.checkpoints_topic, lane)
         self._next_offset = 0
         self._streams: dict[str, Checkpoint] = {}
+        self.leftovers = Leftovers(client)
         self.made_for: int | None = None
         """The number of lanes by the record in lane 0, once one was read (rule 10)."""
 

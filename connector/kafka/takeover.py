@@ -13,6 +13,7 @@ from connector.core.checkpoint import written_since
 from connector.core.transaction import Cure
 from connector.kafka.checkpoints import LaneCheckpoints
 from connector.kafka.client import KafkaClient, describe
+from connector.kafka.leftovers import Leftovers
 from connector.kafka.offsets import end_offsets
 from connector.kafka.services import LaneServices
 from connector.kafka.transactor import Doubt, Transactor
@@ -64,6 +65,7 @@ class Takeover:
         self._give_up_at = time.monotonic() + _BLOCKED_S
         try:
             read = checkpoints.read(lambda: self._blocked(checkpoints))
+            self._end_leftovers(checkpoints.leftovers, read)
             if control:
                 self._services.read_control(self._still)
         except KafkaException as error:
@@ -87,6 +89,26 @@ class Takeover:
         if commit:
             self._transactor.commit()
         raise Doubt("checkpoint", Cure.RENEW, "the lane's partition was blocked")
+
+    def _end_leftovers(self, leftovers: Leftovers, read: Mapping[str, Checkpoint]) -> None:
+        """What the lane's partition knows nothing of, the lane's next commit must not commit: it will come again."""
+        services = self._services
+        topics = [services.client.gaps_topic, services.client.dead_letter_topic, *services.limits()]
+        found = leftovers.find(services.topics.partitions(topics), read)
+        give_up_at = time.monotonic() + _BLOCKED_S
+        while found := leftovers.still_open(found) if found else {}:
+            self._still()
+            self._tell("blocked: what an init aborted is still open in event partitions")
+            if time.monotonic() >= give_up_at:
+                self._abort(leftovers, found)
+            time.sleep(_POLL_S)
+
+    def _abort(self, leftovers: Leftovers, found: Mapping[tuple[str, int], int]) -> None:
+        places = [TopicPartition(*at) for at in found]
+        _log.warning("lane %d: what its producer id left open in %s is aborted", self._lane, _names(places))
+        self._transactor.enter(places)
+        leftovers.ended(found)
+        raise Doubt("events", Cure.RENEW, "a former transaction was open in event partitions")
 
     def _committed_elsewhere(self, checkpoints: LaneCheckpoints, open_in: list[TopicPartition]) -> bool:
         """Whether readers see a record, in another partition, that came with what is left open here."""

@@ -16,7 +16,7 @@ from connector.core.checkpoint import encode
 from connector.kafka import client, transactor
 from connector.kafka.client import KafkaClient
 from connector.kafka.reports import DeliveryReports
-from connector.model import Batch, Checkpoint, TopicLimits
+from connector.model import Batch, Checkpoint, Headers, TopicLimits
 from tests.support.broker import create_topic
 from tests.support.lane import PATIENCE_S, LaneRig, Site, entry
 from tests.support.orphan import forget
@@ -286,6 +286,11 @@ def _left_open(site: Site) -> Producer:
 def _forgotten_with(site: Site, broker: MavenBroker, producer: Producer, checkpoint: Checkpoint) -> None:
     """The checkpoint is the last that came in the open transaction, whose end Kafka forgets."""
     producer.produce(site.client.checkpoints_topic, encode(checkpoint, "dead", 0), "s", partition=0)
+    _forgotten(site, broker, producer)
+
+
+def _forgotten(site: Site, broker: MavenBroker, producer: Producer) -> None:
+    """Kafka forgets the end of the open transaction."""
     assert producer.flush(PATIENCE_S) == 0
     forget(site.bootstrap, site.client.transactional_id(0))
     broker.kill()
@@ -327,6 +332,23 @@ def test_transaction_that_kafka_ended_in_part_is_committed_by_the_next_owner(
     producer.begin_transaction()
     _forgotten_with(site, lane_broker, producer, Checkpoint("s", position=8, offsets=written.offsets["s"]))
     _goes_on_behind(site, 8)
+
+
+def test_events_that_kafka_forgot_to_abort_are_not_committed_with_the_next_ones(
+    site: Site, lane_broker: MavenBroker
+) -> None:
+    """Nothing blocks the lane's partition, which was not in the transaction; readers would see both."""
+    producer = _left_open(site)
+    for position in range(6, 9):
+        event = entry(site.topic, position)
+        headers: Headers = [("ce_id", f"0/{position}"), ("ce_source", f"/ccaas/{site.group}/sim/s")]
+        producer.produce(site.topic, event.value, event.key, headers=headers)
+    _forgotten(site, lane_broker, producer)
+    with LaneRig(site, limits={site.topic: TopicLimits(4)}) as rig:
+        assert rig.opened()["s"].position == 5
+        rig.submit(range(6, 10))
+        rig.committed(9)
+    assert site.judge(range(1, 10)).held
 
 
 def test_stream_that_starts_again_is_told_where_and_what_it_had_handed_over_is_forgotten(site: Site) -> None:

@@ -296,6 +296,7 @@ async def test_a_lane_that_does_not_exist_ends_the_worker(world: World) -> None:
     """A checkpoint topic that was given more partitions must not silently hand out new lanes (KAFKA.md 10)."""
     await world.assigned(1, 7)
     assert "7" in world.mismatches[0]
+    assert 7 not in world.supervisor.lane_states()  # until it has ended: nobody has its streams
     assert world.lanes == []
 
 
