@@ -192,7 +192,7 @@ async def test_stopped_and_started_in_mid_snapshot_while_kafka_is_away(
         ) as it,
         Operator(lane_broker.bootstrap, it.group) as operator,
     ):
-        it.simulator.snapshot_trouble("endless", 600.0, size_bytes=20_000 * 380)
+        it.simulator.snapshot_trouble("endless", 600.0, size_bytes=200_000 * 380)
         await it.start()
         await it.until(lambda: _snapshot_records(it) > 1000, "a snapshot that has begun")
         if way == "control":
